@@ -1,0 +1,245 @@
+//! The cache: the latest state of every object, and indices over them, updated together.
+//!
+//! in:   the process loop, which alone holds the [`Indexer`]
+//! out:  [`Lister`] clones for whoever reads
+//!
+//! The cache has no event types and no history. Each call takes the lock once, so a reader sees
+//! either all of a change or nothing of it.
+//!
+//! client-go: `cache`, `threadSafeMap` and `index` (rules ST and IX).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::object::{Object, ObjectKey};
+
+/// Derives the values under which an object is found: none, one or several. Must be pure.
+/// An error leaves the object out of this index and is counted.
+pub type IndexFunc = Arc<dyn Fn(&Object) -> Result<Vec<String>, String> + Send + Sync>;
+
+/// The index that every cache has: by namespace, `""` for cluster-scoped objects.
+pub const NAMESPACE_INDEX: &str = "namespace";
+
+/// A question about an index that does not exist, or an index that exists already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// The name was never added.
+    #[error("no index named {0:?}")]
+    Unknown(String),
+    /// The name is taken; nothing was added.
+    #[error("an index named {0:?} exists already")]
+    Exists(String),
+}
+
+/// The writing end of the cache; there is one.
+pub struct Indexer(Arc<RwLock<Cache>>);
+
+/// The reading end of the cache. Objects are shared, never copied; the order is arbitrary.
+#[derive(Clone)]
+pub struct Lister(Arc<RwLock<Cache>>);
+
+#[derive(Default)]
+struct Cache {
+    objects: HashMap<ObjectKey, Arc<Object>>,
+    indices: HashMap<String, Index>,
+    resource_version: String,
+}
+
+struct Index {
+    index_func: IndexFunc,
+    keys_by_value: HashMap<String, HashSet<ObjectKey>>,
+    /// Objects that are left out because the function failed.
+    failed: HashSet<ObjectKey>,
+}
+
+impl Indexer {
+    /// An empty cache with the namespace index.
+    pub fn new() -> Self {
+        let by_namespace: IndexFunc =
+            Arc::new(|object| Ok(vec![object.key.namespace().unwrap_or_default().to_owned()]));
+        let mut cache = Cache::default();
+        cache.indices.insert(NAMESPACE_INDEX.to_owned(), Index::new(by_namespace));
+        Self(Arc::new(RwLock::new(cache)))
+    }
+
+    /// A reading end.
+    pub fn lister(&self) -> Lister {
+        Lister(self.0.clone())
+    }
+
+    /// Stores the object and gives the one it took the place of. The cache is then at the object's
+    /// resource version.
+    pub fn update(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        let mut cache = self.write();
+        cache.resource_version = object.resource_version.to_string();
+        let old = cache.objects.insert(object.key.clone(), object.clone());
+        cache.reindex(&object.key, old.as_deref(), Some(&object));
+        old
+    }
+
+    /// Forgets the object and gives what was stored. The cache is then at the resource version of
+    /// the deletion, if one is given.
+    pub fn delete(&mut self, key: &ObjectKey, deleted_at: Option<&str>) -> Option<Arc<Object>> {
+        let mut cache = self.write();
+        if let Some(resource_version) = deleted_at {
+            cache.resource_version = resource_version.to_owned();
+        }
+        let old = cache.objects.remove(key);
+        cache.reindex(key, old.as_deref(), None);
+        old
+    }
+
+    /// Notes that nothing happened up to this version (a bookmark, or the end of a list).
+    pub fn set_resource_version(&mut self, resource_version: String) {
+        self.write().resource_version = resource_version;
+    }
+
+    /// Adds an index, over the objects that are there too.
+    pub fn add_index(&mut self, name: &str, index_func: IndexFunc) -> Result<(), IndexError> {
+        let mut cache = self.write();
+        if cache.indices.contains_key(name) {
+            return Err(IndexError::Exists(name.to_owned()));
+        }
+        let mut index = Index::new(index_func);
+        for (key, object) in &cache.objects {
+            index.reindex(key, None, Some(object));
+        }
+        cache.indices.insert(name.to_owned(), index);
+        Ok(())
+    }
+
+    fn write(&mut self) -> RwLockWriteGuard<'_, Cache> {
+        // A panicking index function leaves at worst its own index behind the objects.
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Indexer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lister {
+    /// The object with this key.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.read().objects.get(key).cloned()
+    }
+
+    /// Whether there is an object with this key.
+    pub fn contains(&self, key: &ObjectKey) -> bool {
+        self.read().objects.contains_key(key)
+    }
+
+    /// All objects.
+    pub fn list(&self) -> Vec<Arc<Object>> {
+        self.objects_where(|_| true)
+    }
+
+    /// The objects whose key passes the filter.
+    pub fn objects_where(&self, filter: impl Fn(&ObjectKey) -> bool) -> Vec<Arc<Object>> {
+        let cache = self.read();
+        cache.objects.values().filter(|object| filter(&object.key)).cloned().collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.read().objects.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of JSON in the cache. Visits every object.
+    pub fn json_bytes(&self) -> usize {
+        self.read().objects.values().map(|object| object.json.len()).sum()
+    }
+
+    /// The version that the cache is at: everything up to it has been applied. Empty at first.
+    pub fn resource_version(&self) -> String {
+        self.read().resource_version.clone()
+    }
+
+    /// The objects under this value of this index.
+    pub fn by_index(&self, name: &str, value: &str) -> Result<Vec<Arc<Object>>, IndexError> {
+        let cache = self.read();
+        let keys = cache.index(name)?.keys_by_value.get(value);
+        let objects = keys.into_iter().flatten().filter_map(|key| cache.objects.get(key).cloned());
+        Ok(objects.collect())
+    }
+
+    /// The keys under this value of this index, sorted.
+    pub fn index_keys(&self, name: &str, value: &str) -> Result<Vec<ObjectKey>, IndexError> {
+        let cache = self.read();
+        let keys = cache.index(name)?.keys_by_value.get(value);
+        Ok(keys.into_iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// All values of this index that have at least one object, sorted.
+    pub fn index_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
+        let cache = self.read();
+        let values = cache.index(name)?.keys_by_value.keys();
+        Ok(values.cloned().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// How many objects this index leaves out because its function failed on them.
+    pub fn index_failures(&self, name: &str) -> Result<usize, IndexError> {
+        Ok(self.read().index(name)?.failed.len())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Cache> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    fn index(&self, name: &str) -> Result<&Index, IndexError> {
+        self.indices.get(name).ok_or_else(|| IndexError::Unknown(name.to_owned()))
+    }
+
+    fn reindex(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
+        for index in self.indices.values_mut() {
+            index.reindex(key, old, new);
+        }
+    }
+}
+
+impl Index {
+    fn new(index_func: IndexFunc) -> Self {
+        Self { index_func, keys_by_value: HashMap::new(), failed: HashSet::new() }
+    }
+
+    fn reindex(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
+        let values_of = |object: Option<&Object>| match object {
+            Some(object) => (self.index_func)(object),
+            None => Ok(Vec::new()),
+        };
+        let old_values = values_of(old).unwrap_or_default();
+        let new_values = values_of(new);
+        if new_values.is_err() {
+            self.failed.insert(key.clone());
+        } else if !self.failed.is_empty() {
+            self.failed.remove(key);
+        }
+        let new_values = new_values.unwrap_or_default();
+        if old_values == new_values {
+            return;
+        }
+        for value in old_values {
+            if let Some(keys) = self.keys_by_value.get_mut(&value) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.keys_by_value.remove(&value);
+                }
+            }
+        }
+        for value in new_values {
+            self.keys_by_value.entry(value).or_default().insert(key.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

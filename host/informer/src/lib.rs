@@ -1,0 +1,39 @@
+//! client-go's informer pipeline: what an API server says, kept in a cache and told to handlers.
+//!
+//! ```text
+//! ListerWatcher ──▶ Reflector ──▶ DeltaFifo ──▶ ProcessLoop ──▶ Indexer ──▶ Lister
+//!                                                   │
+//!                                                   └─▶ SharedProcessor ──▶ ProcessorListener ──▶ ResourceEventHandler
+//! ```
+//!
+//! The modules stand in the order in which a change passes through them. The core knows neither HTTP nor
+//! JSON nor wasm: a server comes in as a [`ListerWatcher`], a handler as a [`ResourceEventHandler`].
+#![warn(missing_docs)]
+
+mod object;
+mod lister_watcher;
+mod pager;
+mod backoff;
+mod reflector;
+mod process_loop;
+mod delta_fifo;
+mod indexer;
+mod shared_processor;
+mod processor_listener;
+mod pending_notifications;
+mod event_handler;
+mod shared_informer;
+mod shared_informer_factory;
+mod status;
+
+pub use delta_fifo::{Delta, DeltaFifo, Deltas, Popped, ProcessError, TransformFunc};
+pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
+pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX};
+pub use lister_watcher::{
+    ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
+};
+pub use object::{Object, ObjectKey};
+pub use pending_notifications::{BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy};
+pub use shared_informer::{HandlerOptions, HandlerRegistration, SharedInformer};
+pub use shared_informer_factory::SharedInformerFactory;
+pub use status::{Counter, InformerCounters, Phase, ReflectorFailure, ReflectorStatus};

@@ -1,0 +1,62 @@
+//! Reads a whole collection page by page.
+//!
+//! client-go: `ListPager` (rules PG).
+
+use std::sync::Arc;
+
+use crate::lister_watcher::{ListOptions, ListPage, ListerWatcher, ListerWatcherError};
+use crate::object::Object;
+
+/// client-go: `defaultPageSize`.
+pub(crate) const PAGE_SIZE: u32 = 500;
+
+/// A complete list.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    /// The version of the first page.
+    pub(crate) resource_version: String,
+    pub(crate) objects: Vec<Arc<Object>>,
+    pub(crate) rejected: Vec<String>,
+    /// More than one page was read.
+    pub(crate) paginated: bool,
+}
+
+/// Lists everything at `resource_version`, in pages of `limit`. If a later page has
+/// expired, everything is asked for once more without pages. `on_page` is told how many objects
+/// have been read so far.
+pub(crate) async fn list<L: ListerWatcher>(
+    lister_watcher: &L,
+    resource_version: &str,
+    limit: Option<u32>,
+    mut on_page: impl FnMut(usize),
+) -> Result<List, ListerWatcherError> {
+    let first =
+        ListOptions { resource_version: resource_version.to_owned(), limit, continue_token: None };
+    let mut options = first.clone();
+    let mut list = List::default();
+    loop {
+        let ListPage { resource_version, continue_token, objects, rejected } =
+            match lister_watcher.list(&options).await {
+                Err(ListerWatcherError::Expired(_)) if options.continue_token.is_some() => {
+                    list = List { paginated: true, ..List::default() };
+                    options = ListOptions { limit: None, ..first.clone() };
+                    lister_watcher.list(&options).await?
+                }
+                page => page?,
+            };
+        if list.resource_version.is_empty() {
+            list.resource_version = resource_version;
+        }
+        list.objects.extend(objects);
+        list.rejected.extend(rejected);
+        on_page(list.objects.len());
+        match continue_token.filter(|token| !token.is_empty()) {
+            None => return Ok(list),
+            Some(token) => {
+                list.paginated = true;
+                options.resource_version.clear();
+                options.continue_token = Some(token);
+            }
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! What one handler has still to be told, bounded by the number of objects and not by the number
+//! of events.
+//!
+//! in:   notifications from the shared processor, outcomes from the listener's task
+//! out:  one [`Delivery`] at a time
+//! runs: a plain struct behind the listener's lock; takes the time as an argument.
+//!
+//! Three places: `ready` in order of arrival; `parked`, objects whose delivery failed, waiting for
+//! their next attempt or, as dead letters, for a newer state; and the one being delivered. Newer
+//! notifications of a parked object merge into it, so the order per object always holds.
+//!
+//! client-go: the ring in `processorListener`, which has no bound and no retries.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event_handler::{Delivery, Handled, Notification};
+use crate::object::ObjectKey;
+
+/// How one handler is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// Above this many queued notifications, those of one object merge.
+    pub buffer_max: usize,
+    /// Above this many bytes of queued JSON, they merge as well.
+    pub buffer_bytes_max: usize,
+    /// Retries after the first attempt; then the object is a dead letter.
+    pub retries_max: u32,
+    /// The wait before the first retry; it doubles up to [`BACKOFF_MAX`].
+    pub backoff: Duration,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self {
+            buffer_max: 10_000,
+            buffer_bytes_max: 64 << 20,
+            retries_max: 5,
+            backoff: Duration::from_millis(100),
+        }
+    }
+}
+
+/// The longest wait before a retry that nobody asked for explicitly.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// An object whose delivery has failed for good. A newer state of it is delivered again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The state that was not delivered.
+    pub resource_version: String,
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// What the listener's task should do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Deliver(Delivery),
+    /// Nothing until then, or until something is pushed.
+    Wait(Option<Instant>),
+    /// Closed and drained.
+    Closed,
+}
+
+#[derive(Default)]
+pub(crate) struct PendingNotifications {
+    policy: DeliveryPolicy,
+    /// By arrival.
+    ready: BTreeMap<u64, Notification>,
+    /// The newest entry of each object in `ready`.
+    newest: HashMap<ObjectKey, u64>,
+    ready_bytes: usize,
+    arrivals: u64,
+    parked: HashMap<ObjectKey, Parked>,
+    /// The parked objects that will be tried again, by time.
+    due: BTreeSet<(Instant, ObjectKey)>,
+    delivering: Option<(u64, Delivery)>,
+    /// Where `Synced` stands: after everything that arrived before it.
+    synced: Option<SyncedMarker>,
+    closed: bool,
+    counts: DeliveryCounts,
+}
+
+/// What has become of one handler's notifications so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Handled.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Notifications that became part of another one.
+    pub merged: u64,
+}
+
+struct Parked {
+    /// In order; the first may have been attempted.
+    notifications: VecDeque<Notification>,
+    arrival: u64,
+    attempts: u32,
+    /// None for a dead letter.
+    due: Option<Instant>,
+    reason: String,
+}
+
+struct SyncedMarker {
+    arrival: u64,
+    attempts: u32,
+    due: Option<Instant>,
+}
+
+impl PendingNotifications {
+    pub(crate) fn new(policy: DeliveryPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
+    /// Takes a notification in; false if the listener is closed.
+    pub(crate) fn push(&mut self, notification: Notification) -> bool {
+        if self.closed {
+            return false;
+        }
+        self.arrivals += 1;
+        let Some(key) = notification.key().cloned() else {
+            self.synced = Some(SyncedMarker { arrival: self.arrivals, attempts: 0, due: None });
+            return true;
+        };
+        let over = self.ready.len() >= self.policy.buffer_max
+            || self.ready_bytes >= self.policy.buffer_bytes_max;
+        match self.newest.get(&key).copied().filter(|_| over) {
+            Some(arrival) => self.merge_ready(arrival, notification),
+            None => self.insert_ready(self.arrivals, notification),
+        }
+        true
+    }
+
+    /// The next delivery; [`PendingNotifications::finish`] must follow it.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        debug_assert!(self.delivering.is_none(), "one delivery at a time");
+        loop {
+            if let Some(delivery) = self.next_due(now).or_else(|| self.next_synced(now)) {
+                return Next::Deliver(delivery);
+            }
+            if self.ready.is_empty() {
+                break;
+            }
+            if let Some(delivery) = self.next_ready() {
+                return Next::Deliver(delivery);
+            }
+        }
+        let synced_due = self.synced.as_ref().and_then(|marker| marker.due);
+        let due = self.due.first().map(|(due, _)| *due).into_iter().chain(synced_due).min();
+        if self.closed && due.is_none() { Next::Closed } else { Next::Wait(due) }
+    }
+
+    /// How the delivery given last ended. Gives the wait until the next attempt, if there is one.
+    pub(crate) fn finish(&mut self, handled: Handled, now: Instant) -> Option<Duration> {
+        let (arrival, delivery) = self.delivering.take().expect("a delivery is running");
+        let (after, reason, retryable) = match handled {
+            Handled::Done => {
+                self.counts.delivered += u64::from(delivery.notification.key().is_some());
+                self.unblock(delivery.notification.key(), now);
+                return None;
+            }
+            Handled::Retry { after, reason } => (after, reason, true),
+            Handled::Failed { reason } => (None, reason, false),
+        };
+        self.counts.failed += 1;
+        let wait = (retryable && delivery.attempt <= self.policy.retries_max)
+            .then(|| after.unwrap_or_else(|| self.backoff(delivery.attempt)));
+        let due = wait.map(|wait| now + wait);
+        self.park(arrival, delivery, due, reason);
+        wait
+    }
+
+    /// Nothing more is taken in; what is there is still delivered.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Tries the dead letters again, of one object or of all; gives how many.
+    pub(crate) fn retry_dead_letters(&mut self, key: Option<&ObjectKey>, now: Instant) -> usize {
+        let mut count = 0;
+        for (parked_key, parked) in &mut self.parked {
+            if parked.due.is_none() && key.is_none_or(|key| key == parked_key) {
+                parked.due = Some(now);
+                parked.attempts = 0;
+                self.due.insert((now, parked_key.clone()));
+                count += 1;
+            }
+        }
+        count
+    }
+
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
+        let dead = self.parked.iter().filter(|(_, parked)| parked.due.is_none());
+        let mut dead_letters: Vec<DeadLetter> = dead
+            .map(|(key, parked)| DeadLetter {
+                key: key.clone(),
+                resource_version: parked.resource_version(),
+                reason: parked.reason.clone(),
+                attempts: parked.attempts,
+            })
+            .collect();
+        dead_letters.sort_by(|a, b| a.key.cmp(&b.key));
+        dead_letters
+    }
+
+    pub(crate) fn counts(&self) -> DeliveryCounts {
+        self.counts
+    }
+
+    /// Notifications that wait, those that failed and wait for another attempt included.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len() + self.due.len() + usize::from(self.delivering.is_some())
+    }
+
+    pub(crate) fn dead_letter_count(&self) -> usize {
+        self.parked.len() - self.due.len()
+    }
+
+    fn insert_ready(&mut self, arrival: u64, notification: Notification) {
+        self.ready_bytes += notification.bytes();
+        if let Some(key) = notification.key() {
+            self.newest.insert(key.clone(), arrival);
+        }
+        self.ready.insert(arrival, notification);
+    }
+
+    fn remove_ready(&mut self, arrival: u64) -> Option<Notification> {
+        let notification = self.ready.remove(&arrival)?;
+        self.ready_bytes -= notification.bytes();
+        if let Some(key) = notification.key()
+            && self.newest.get(key) == Some(&arrival)
+        {
+            self.newest.remove(key);
+        }
+        Some(notification)
+    }
+
+    fn merge_ready(&mut self, arrival: u64, notification: Notification) {
+        let Some(waiting) = self.remove_ready(arrival) else { return };
+        match merge(waiting, notification, false) {
+            Merged::Into(merged) => self.insert_ready(arrival, merged),
+            Merged::Cancelled => {}
+            Merged::Apart(waiting, notification) => {
+                self.insert_ready(arrival, waiting);
+                return self.insert_ready(self.arrivals, notification);
+            }
+        }
+        self.counts.merged += 1;
+    }
+
+    /// The next notification in order, unless its object is parked: then it merges there.
+    fn next_ready(&mut self) -> Option<Delivery> {
+        let arrival = *self.ready.first_key_value()?.0;
+        let notification = self.remove_ready(arrival)?;
+        let key = notification.key()?.clone();
+        let Some(parked) = self.parked.get_mut(&key) else {
+            return Some(self.start(arrival, notification, 1));
+        };
+        self.counts.merged += u64::from(parked.append(notification));
+        if parked.due.is_some() {
+            return None;
+        }
+        // A dead letter is alive again: there is a newer state.
+        parked.attempts = 0;
+        self.start_parked(&key)
+    }
+
+    fn next_due(&mut self, now: Instant) -> Option<Delivery> {
+        if self.due.first()?.0 > now {
+            return None;
+        }
+        let (_, key) = self.due.pop_first()?;
+        self.start_parked(&key)
+    }
+
+    fn start_parked(&mut self, key: &ObjectKey) -> Option<Delivery> {
+        let mut parked = self.parked.remove(key)?;
+        let notification = parked.notifications.pop_front()?;
+        let (arrival, attempt) = (parked.arrival, parked.attempts + 1);
+        if !parked.notifications.is_empty() {
+            // What follows on this object waits for the outcome.
+            self.parked.insert(key.clone(), parked);
+        }
+        Some(self.start(arrival, notification, attempt))
+    }
+
+    fn start(&mut self, arrival: u64, notification: Notification, attempt: u32) -> Delivery {
+        let delivery = Delivery { notification, attempt };
+        self.delivering = Some((arrival, delivery.clone()));
+        delivery
+    }
+
+    /// What followed a parked notification that has now been delivered is next.
+    fn unblock(&mut self, key: Option<&ObjectKey>, now: Instant) {
+        if let Some(key) = key
+            && let Some(parked) = self.parked.get_mut(key)
+        {
+            parked.attempts = 0;
+            parked.due = Some(now);
+            self.due.insert((now, key.clone()));
+        }
+    }
+
+    fn park(&mut self, arrival: u64, delivery: Delivery, due: Option<Instant>, reason: String) {
+        let Delivery { notification, attempt } = delivery;
+        let Some(key) = notification.key().cloned() else {
+            self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts: attempt, due });
+            return;
+        };
+        let followers = self.parked.remove(&key).map(|parked| parked.notifications);
+        let mut parked = Parked {
+            notifications: VecDeque::from([notification]),
+            arrival,
+            attempts: attempt,
+            due,
+            reason,
+        };
+        for follower in followers.into_iter().flatten() {
+            self.counts.merged += u64::from(parked.append(follower));
+        }
+        if let Some(due) = due {
+            self.due.insert((due, key.clone()));
+        }
+        self.parked.insert(key, parked);
+    }
+
+    /// `Synced`, if nothing that arrived before it is left, except dead letters.
+    fn next_synced(&mut self, now: Instant) -> Option<Delivery> {
+        let marker =
+            self.synced.as_ref().filter(|marker| marker.due.is_none_or(|due| due <= now))?;
+        let (arrival, attempt) = (marker.arrival, marker.attempts + 1);
+        let is_after = |other: u64| other > arrival;
+        let is_first = self.ready.first_key_value().is_none_or(|(other, _)| is_after(*other))
+            && self.due.iter().all(|(_, key)| is_after(self.parked[key].arrival));
+        if !is_first {
+            return None;
+        }
+        self.synced = None;
+        Some(self.start(arrival, Notification::Synced, attempt))
+    }
+
+    fn backoff(&self, attempt: u32) -> Duration {
+        let factor = 2u32.saturating_pow(attempt.saturating_sub(1));
+        self.policy.backoff.saturating_mul(factor).min(BACKOFF_MAX)
+    }
+}
+
+impl Parked {
+    /// Appends in order; true if it merged.
+    fn append(&mut self, notification: Notification) -> bool {
+        let attempted = self.notifications.len() == 1 && self.attempts > 0;
+        let Some(waiting) = self.notifications.pop_back() else {
+            self.notifications.push_back(notification);
+            return false;
+        };
+        match merge(waiting, notification, attempted) {
+            Merged::Into(merged) => self.notifications.push_back(merged),
+            Merged::Cancelled => {}
+            Merged::Apart(waiting, notification) => {
+                self.notifications.extend([waiting, notification]);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn resource_version(&self) -> String {
+        let newest = self.notifications.back().and_then(Notification::object);
+        newest.map_or_else(String::new, |object| object.resource_version.to_string())
+    }
+}
+
+enum Merged {
+    Into(Notification),
+    Cancelled,
+    Apart(Notification, Notification),
+}
+
+/// Two successive notifications of one object as one. A handler that was never told of an object
+/// need not be told that it is gone; one that has `attempted` the add must be.
+fn merge(waiting: Notification, next: Notification, attempted: bool) -> Merged {
+    use Notification::{Added, Deleted, Updated};
+    match (waiting, next) {
+        (Added { in_initial_list, .. }, Updated { new, .. }) => {
+            Merged::Into(Added { object: new, in_initial_list })
+        }
+        (Updated { old, .. }, Updated { new, .. }) => Merged::Into(Updated { old, new }),
+        (Added { .. }, Deleted { .. }) if !attempted => Merged::Cancelled,
+        (Added { .. } | Updated { .. }, deleted @ Deleted { .. }) => Merged::Into(deleted),
+        (waiting, next) => Merged::Apart(waiting, next),
+    }
+}
+
+#[cfg(test)]
+mod tests;

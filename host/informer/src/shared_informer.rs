@@ -1,0 +1,255 @@
+//! One resource, followed once, for any number of handlers.
+//!
+//! Builds the pipeline, starts it and ends it. Stages end because the one before them is gone: the
+//! reflector is aborted, the process loop drains what it was given and closes the listeners, the
+//! listeners deliver what they have.
+//!
+//! client-go: `sharedIndexInformer` (rules SI). Unlike there, an informer whose last handle is
+//! dropped stops, and a handler that is removed gets what is queued for it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+
+use crate::delta_fifo::{DeltaFifo, TransformFunc};
+use crate::event_handler::ResourceEventHandler;
+use crate::indexer::{IndexError, IndexFunc, Indexer, Lister};
+use crate::lister_watcher::ListerWatcher;
+use crate::object::ObjectKey;
+use crate::pending_notifications::{DeadLetter, DeliveryCounts, DeliveryPolicy};
+use crate::process_loop::{Command, ProcessLoop};
+use crate::processor_listener::{self, ListenerQueue};
+use crate::reflector::{REFLECTED_MAX, Reflector};
+use crate::shared_processor::SharedProcessor;
+use crate::status::{InformerCounters, ReflectorStatus};
+
+/// A running informer; clones are handles to the same one. It runs until
+/// [`SharedInformer::stop`], or until the last handle and registration are dropped.
+#[derive(Clone)]
+pub struct SharedInformer(Arc<Running>);
+
+struct Running {
+    commands: mpsc::Sender<Command>,
+    lister: Lister,
+    status: watch::Receiver<ReflectorStatus>,
+    has_synced: watch::Receiver<bool>,
+    counters: Arc<InformerCounters>,
+    tasks: Mutex<Tasks>,
+}
+
+/// Dropping it aborts both.
+struct Tasks {
+    reflector: JoinSet<()>,
+    process_loop: JoinSet<()>,
+}
+
+/// A handle that does not keep the informer running.
+#[derive(Clone)]
+pub(crate) struct WeakInformer(Weak<Running>);
+
+impl WeakInformer {
+    pub(crate) fn upgrade(&self) -> Option<SharedInformer> {
+        self.0.upgrade().map(SharedInformer)
+    }
+}
+
+/// How a handler is served.
+#[derive(Clone, Debug, Default)]
+pub struct HandlerOptions {
+    /// Buffer and retries.
+    pub delivery: DeliveryPolicy,
+    /// The handler gets every object again, as an update that changes nothing, this often. At least
+    /// one second; none or zero: never.
+    pub resync_period: Option<Duration>,
+    /// Where the handler's task runs; none: where the caller runs.
+    pub runtime: Option<Handle>,
+}
+
+impl SharedInformer {
+    /// Starts to follow what `lister_watcher` gives. Must be called in a tokio runtime.
+    pub fn start<L: ListerWatcher>(
+        lister_watcher: L,
+        transform: Option<TransformFunc>,
+    ) -> SharedInformer {
+        let (reflected_tx, reflected_rx) = mpsc::channel(REFLECTED_MAX);
+        let (commands_tx, commands_rx) = mpsc::channel(COMMANDS_MAX);
+        let (status_tx, status) = watch::channel(ReflectorStatus::default());
+        let (synced_tx, has_synced) = watch::channel(false);
+        let counters = Arc::new(InformerCounters::default());
+        let indexer = Indexer::new();
+        let lister = indexer.lister();
+
+        let reflector = Reflector::new(lister_watcher, reflected_tx, status_tx, counters.clone());
+        let process_loop = ProcessLoop {
+            reflected: reflected_rx,
+            commands: commands_rx,
+            delta_fifo: DeltaFifo::new(transform),
+            indexer,
+            shared_processor: SharedProcessor::default(),
+            has_synced: synced_tx,
+            counters: counters.clone(),
+            reflected_version: None,
+        };
+        let mut tasks = Tasks { reflector: JoinSet::new(), process_loop: JoinSet::new() };
+        tasks.reflector.spawn(reflector.run());
+        tasks.process_loop.spawn(process_loop.run());
+        let tasks = Mutex::new(tasks);
+        Self(Arc::new(Running {
+            commands: commands_tx,
+            lister,
+            status,
+            has_synced,
+            counters,
+            tasks,
+        }))
+    }
+
+    /// Adds a handler: it gets every cached object, then [`Synced`], then what follows.
+    ///
+    /// [`Synced`]: crate::Notification::Synced
+    pub async fn add_event_handler<H: ResourceEventHandler>(
+        &self,
+        handler: H,
+        options: HandlerOptions,
+    ) -> HandlerRegistration {
+        let HandlerOptions { delivery, resync_period, runtime } = options;
+        let queue = ListenerQueue::new(delivery);
+        let runtime = runtime.unwrap_or_else(Handle::current);
+        let task = runtime.spawn(processor_listener::run(queue.clone(), handler));
+        let add = Command::AddListener { queue: queue.clone(), resync_period };
+        if self.0.commands.send(add).await.is_err() {
+            // The informer has stopped: nothing will ever come.
+            queue.close();
+        }
+        HandlerRegistration { queue, task: Some(task), _informer: self.clone() }
+    }
+
+    /// Adds an index while the informer runs; what is cached is in it when this returns.
+    pub async fn add_index(&self, name: &str, index_func: IndexFunc) -> Result<(), IndexError> {
+        let (added, answer) = oneshot::channel();
+        let command = Command::AddIndex { name: name.to_owned(), index_func, added };
+        // A stopped informer has nothing left to index.
+        let _ = self.0.commands.send(command).await;
+        answer.await.unwrap_or(Ok(()))
+    }
+
+    /// The cache.
+    pub fn lister(&self) -> &Lister {
+        &self.0.lister
+    }
+
+    /// What the reflector does, and its changes.
+    pub fn status(&self) -> watch::Receiver<ReflectorStatus> {
+        self.0.status.clone()
+    }
+
+    /// What has been counted so far.
+    pub fn counters(&self) -> &InformerCounters {
+        &self.0.counters
+    }
+
+    /// Whether the first list has been applied to the cache and queued for the handlers.
+    pub fn has_synced(&self) -> bool {
+        *self.0.has_synced.borrow()
+    }
+
+    /// Waits for [`SharedInformer::has_synced`]; false if the informer ends before.
+    pub async fn wait_for_sync(&self) -> bool {
+        self.0.has_synced.clone().wait_for(|synced| *synced).await.is_ok()
+    }
+
+    /// Stops following the server, and returns when everything seen so far is in the cache and in
+    /// the handlers' queues. Those go on until they are drained.
+    pub async fn stop(&self) {
+        let mut process_loop = {
+            let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.reflector.abort_all();
+            std::mem::take(&mut tasks.process_loop)
+        };
+        while process_loop.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakInformer {
+        WeakInformer(Arc::downgrade(&self.0))
+    }
+}
+
+/// One handler's place at one informer. Dropping it cuts the handler off without a drain.
+///
+/// client-go: `ResourceEventHandlerRegistration`.
+pub struct HandlerRegistration {
+    queue: ListenerQueue,
+    task: Option<JoinHandle<()>>,
+    /// The informer runs while somebody is registered.
+    _informer: SharedInformer,
+}
+
+impl HandlerRegistration {
+    /// Whether the handler has handled its initial list, failures included.
+    pub fn has_synced(&self) -> bool {
+        *self.queue.has_synced().borrow()
+    }
+
+    /// Waits for [`HandlerRegistration::has_synced`].
+    pub async fn wait_for_sync(&self) {
+        // The sender lives in the queue that we hold.
+        let _ = self.queue.has_synced().wait_for(|synced| *synced).await;
+    }
+
+    /// What has become of the notifications so far.
+    pub fn counts(&self) -> DeliveryCounts {
+        self.queue.pending().counts()
+    }
+
+    /// Notifications that have not been handled yet, dead letters not included.
+    pub fn pending(&self) -> usize {
+        self.queue.pending().len()
+    }
+
+    /// How many objects are dead letters.
+    pub fn dead_letter_count(&self) -> usize {
+        self.queue.pending().dead_letter_count()
+    }
+
+    /// The objects whose delivery has failed for good, sorted by key.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.queue.pending().dead_letters()
+    }
+
+    /// Tries dead letters again, of one object or of all; gives how many.
+    pub fn retry_dead_letters(&self, key: Option<&ObjectKey>) -> usize {
+        let count = self.queue.pending().retry_dead_letters(key, Instant::now());
+        self.queue.wake();
+        count
+    }
+
+    /// Removes the handler: nothing new is queued, what is queued is delivered until the deadline,
+    /// then it is cut off, in the middle of a call if need be. Gives how many were not delivered.
+    pub async fn remove(mut self, deadline: Duration) -> usize {
+        self.queue.close();
+        if let Some(task) = self.task.as_mut() {
+            // A panic of the task has been reported where it happened.
+            let _ = timeout(deadline, task).await;
+        }
+        self.queue.pending().len()
+    }
+}
+
+impl Drop for HandlerRegistration {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+/// Handlers and indices that may be waiting to join.
+const COMMANDS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

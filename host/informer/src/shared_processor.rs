@@ -1,0 +1,81 @@
+//! Hands each notification to every listener, or only to those whose resync is due.
+//!
+//! in:   notifications from the process loop
+//! out:  each listener's queue
+//! runs: owned by the process loop; a plain struct.
+//!
+//! client-go: `sharedProcessor` (rules SP and RP). Unlike there, a handler gets updates
+//! that change nothing only if it asked for a resync period, and it gets them whatever the others
+//! asked for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event_handler::Notification;
+use crate::processor_listener::ListenerQueue;
+
+#[derive(Default)]
+pub(crate) struct SharedProcessor {
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    queue: ListenerQueue,
+    resync: Option<Resync>,
+}
+
+struct Resync {
+    period: Duration,
+    next: Instant,
+    /// It was due when the process loop last looked.
+    syncing: bool,
+}
+
+impl SharedProcessor {
+    pub(crate) fn add_listener(&mut self, queue: ListenerQueue, resync_period: Option<Duration>) {
+        let resync = resync_period.filter(|period| !period.is_zero()).map(|period| {
+            let period = period.max(RESYNC_PERIOD_MIN);
+            Resync { period, next: Instant::now() + period, syncing: false }
+        });
+        self.listeners.push(Listener { queue, resync });
+    }
+
+    /// Tells everybody, or with `is_sync` (old and new are the same state) those whose resync is
+    /// due. Forgets the listeners that have been closed.
+    pub(crate) fn distribute(&mut self, notification: &Notification, is_sync: bool) {
+        self.listeners.retain(|listener| {
+            let concerned = !is_sync || listener.resync.as_ref().is_some_and(|it| it.syncing);
+            !concerned || listener.queue.push(notification.clone())
+        });
+    }
+
+    /// When the next resync is due; none if nobody asked for one.
+    pub(crate) fn next_resync(&self) -> Option<Instant> {
+        self.listeners.iter().filter_map(|it| it.resync.as_ref()).map(|it| it.next).min()
+    }
+
+    /// Marks the listeners that are due now; true if there is one. The marks stay until the next
+    /// call.
+    pub(crate) fn resync_due(&mut self, now: Instant) -> bool {
+        let mut due = false;
+        for resync in self.listeners.iter_mut().filter_map(|it| it.resync.as_mut()) {
+            resync.syncing = now >= resync.next;
+            if resync.syncing {
+                resync.next = now + resync.period;
+                due = true;
+            }
+        }
+        due
+    }
+
+    /// Nothing more will come: the listeners deliver what they have and end.
+    pub(crate) fn close(&mut self) {
+        for listener in self.listeners.drain(..) {
+            listener.queue.close();
+        }
+    }
+}
+
+/// client-go: RP-2.
+const RESYNC_PERIOD_MIN: Duration = Duration::from_secs(1);
