@@ -1,1 +1,12 @@
-//!
+//! The host: Kubernetes informers on one end, sandboxed handler modules on the other.
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod host;
+pub mod api_server;
+pub mod handlers;
+pub mod guest;
+mod json_pointer;
+mod health;
+mod metrics;
+pub mod output;

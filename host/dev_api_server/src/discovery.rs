@@ -111,9 +111,8 @@ fn describe(resources: &Resources, name: &str) -> Option<Value> {
     let mut versions: Vec<&str> = in_group.map(|it| it.version.as_str()).collect();
     versions.sort_by_key(|version| Reverse(priority(version)));
     versions.dedup();
-    let entry = |version: &&str| {
-        json!({"groupVersion": format!("{name}/{version}"), "version": version})
-    };
+    let entry =
+        |version: &&str| json!({"groupVersion": format!("{name}/{version}"), "version": version});
     let preferred = entry(versions.first()?);
     let versions: Vec<Value> = versions.iter().map(entry).collect();
     Some(json!({"name": name, "versions": versions, "preferredVersion": preferred}))

@@ -40,10 +40,7 @@ pub(crate) struct Resources {
 
 impl Resources {
     pub(crate) fn built_in() -> Resources {
-        let served = BUILT_IN.iter().flat_map(|&(group, version, kinds)| {
-            kinds.iter().map(move |kind| Arc::new(built_in(group, version, kind)))
-        });
-        Resources { served: served.collect() }
+        Resources { served: BUILT_IN.iter().map(|row| Arc::new(built_in(row))).collect() }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
@@ -79,7 +76,8 @@ impl Resources {
 
 /// The resources that a CustomResourceDefinition defines, or the field that is wrong and why.
 pub(crate) fn defined_by(definition: &Value) -> Result<Vec<Resource>, (&'static str, String)> {
-    let spec = Spec::deserialize(&definition["spec"]).map_err(|error| ("spec", error.to_string()))?;
+    let spec =
+        Spec::deserialize(&definition["spec"]).map_err(|error| ("spec", error.to_string()))?;
     let group_resource: Arc<str> = format!("{}.{}", spec.names.plural, spec.group).into();
     if spec.group.is_empty() || definition["metadata"]["name"] != *group_resource {
         return Err(("metadata.name", "must be spec.names.plural+\".\"+spec.group".to_owned()));
@@ -141,8 +139,8 @@ struct Version {
     subresources: Value,
 }
 
-fn built_in(group: &str, version: &str, kind: &BuiltIn) -> Resource {
-    let &(plural, kind, scope, short_names, subresources) = kind;
+fn built_in(row: &BuiltIn) -> Resource {
+    let &(group, version, plural, kind, scope, short_names, subresources) = row;
     let group_resource =
         if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
     let in_all = matches!(group, "apps" | "batch" | "autoscaling")
@@ -164,103 +162,79 @@ fn built_in(group: &str, version: &str, kind: &BuiltIn) -> Resource {
     }
 }
 
-/// plural, kind, scope, short names, subresources
-type BuiltIn = (&'static str, &'static str, bool, &'static str, bool);
+/// group, version, plural, kind, scope, short names, subresources
+type BuiltIn = (&'static str, &'static str, &'static str, &'static str, bool, &'static str, bool);
 
 const NAMESPACED: bool = true;
 const CLUSTER: bool = false;
 const STATUS: bool = true;
 const PLAIN: bool = false;
 
-const BUILT_IN: &[(&str, &str, &[BuiltIn])] = &[
-    (
-        "",
-        "v1",
-        &[
-            ("configmaps", "ConfigMap", NAMESPACED, "cm", PLAIN),
-            ("endpoints", "Endpoints", NAMESPACED, "ep", PLAIN),
-            ("events", "Event", NAMESPACED, "ev", PLAIN),
-            ("limitranges", "LimitRange", NAMESPACED, "limits", PLAIN),
-            ("namespaces", "Namespace", CLUSTER, "ns", STATUS),
-            ("nodes", "Node", CLUSTER, "no", STATUS),
-            ("persistentvolumeclaims", "PersistentVolumeClaim", NAMESPACED, "pvc", STATUS),
-            ("persistentvolumes", "PersistentVolume", CLUSTER, "pv", STATUS),
-            ("pods", "Pod", NAMESPACED, "po", STATUS),
-            ("podtemplates", "PodTemplate", NAMESPACED, "", PLAIN),
-            ("replicationcontrollers", "ReplicationController", NAMESPACED, "rc", STATUS),
-            ("resourcequotas", "ResourceQuota", NAMESPACED, "quota", STATUS),
-            ("secrets", "Secret", NAMESPACED, "", PLAIN),
-            ("serviceaccounts", "ServiceAccount", NAMESPACED, "sa", PLAIN),
-            ("services", "Service", NAMESPACED, "svc", STATUS),
-        ],
-    ),
-    (
-        "apps",
-        "v1",
-        &[
-            ("controllerrevisions", "ControllerRevision", NAMESPACED, "", PLAIN),
-            ("daemonsets", "DaemonSet", NAMESPACED, "ds", STATUS),
-            ("deployments", "Deployment", NAMESPACED, "deploy", STATUS),
-            ("replicasets", "ReplicaSet", NAMESPACED, "rs", STATUS),
-            ("statefulsets", "StatefulSet", NAMESPACED, "sts", STATUS),
-        ],
-    ),
-    (
-        "batch",
-        "v1",
-        &[
-            ("cronjobs", "CronJob", NAMESPACED, "cj", STATUS),
-            ("jobs", "Job", NAMESPACED, "", STATUS),
-        ],
-    ),
-    (
-        "networking.k8s.io",
-        "v1",
-        &[
-            ("ingressclasses", "IngressClass", CLUSTER, "", PLAIN),
-            ("ingresses", "Ingress", NAMESPACED, "ing", STATUS),
-            ("networkpolicies", "NetworkPolicy", NAMESPACED, "netpol", PLAIN),
-        ],
-    ),
-    (
-        "policy",
-        "v1",
-        &[("poddisruptionbudgets", "PodDisruptionBudget", NAMESPACED, "pdb", STATUS)],
-    ),
+const BUILT_IN: &[BuiltIn] = &[
+    ("", "v1", "configmaps", "ConfigMap", NAMESPACED, "cm", PLAIN),
+    ("", "v1", "endpoints", "Endpoints", NAMESPACED, "ep", PLAIN),
+    ("", "v1", "events", "Event", NAMESPACED, "ev", PLAIN),
+    ("", "v1", "limitranges", "LimitRange", NAMESPACED, "limits", PLAIN),
+    ("", "v1", "namespaces", "Namespace", CLUSTER, "ns", STATUS),
+    ("", "v1", "nodes", "Node", CLUSTER, "no", STATUS),
+    ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", NAMESPACED, "pvc", STATUS),
+    ("", "v1", "persistentvolumes", "PersistentVolume", CLUSTER, "pv", STATUS),
+    ("", "v1", "pods", "Pod", NAMESPACED, "po", STATUS),
+    ("", "v1", "podtemplates", "PodTemplate", NAMESPACED, "", PLAIN),
+    ("", "v1", "replicationcontrollers", "ReplicationController", NAMESPACED, "rc", STATUS),
+    ("", "v1", "resourcequotas", "ResourceQuota", NAMESPACED, "quota", STATUS),
+    ("", "v1", "secrets", "Secret", NAMESPACED, "", PLAIN),
+    ("", "v1", "serviceaccounts", "ServiceAccount", NAMESPACED, "sa", PLAIN),
+    ("", "v1", "services", "Service", NAMESPACED, "svc", STATUS),
+    ("apps", "v1", "controllerrevisions", "ControllerRevision", NAMESPACED, "", PLAIN),
+    ("apps", "v1", "daemonsets", "DaemonSet", NAMESPACED, "ds", STATUS),
+    ("apps", "v1", "deployments", "Deployment", NAMESPACED, "deploy", STATUS),
+    ("apps", "v1", "replicasets", "ReplicaSet", NAMESPACED, "rs", STATUS),
+    ("apps", "v1", "statefulsets", "StatefulSet", NAMESPACED, "sts", STATUS),
+    ("batch", "v1", "cronjobs", "CronJob", NAMESPACED, "cj", STATUS),
+    ("batch", "v1", "jobs", "Job", NAMESPACED, "", STATUS),
+    ("networking.k8s.io", "v1", "ingressclasses", "IngressClass", CLUSTER, "", PLAIN),
+    ("networking.k8s.io", "v1", "ingresses", "Ingress", NAMESPACED, "ing", STATUS),
+    ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", NAMESPACED, "netpol", PLAIN),
+    ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", NAMESPACED, "pdb", STATUS),
     (
         "rbac.authorization.k8s.io",
         "v1",
-        &[
-            ("clusterrolebindings", "ClusterRoleBinding", CLUSTER, "", PLAIN),
-            ("clusterroles", "ClusterRole", CLUSTER, "", PLAIN),
-            ("rolebindings", "RoleBinding", NAMESPACED, "", PLAIN),
-            ("roles", "Role", NAMESPACED, "", PLAIN),
-        ],
+        "clusterrolebindings",
+        "ClusterRoleBinding",
+        CLUSTER,
+        "",
+        PLAIN,
     ),
+    ("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", CLUSTER, "", PLAIN),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", NAMESPACED, "", PLAIN),
+    ("rbac.authorization.k8s.io", "v1", "roles", "Role", NAMESPACED, "", PLAIN),
     (
         "autoscaling",
         "v2",
-        &[("horizontalpodautoscalers", "HorizontalPodAutoscaler", NAMESPACED, "hpa", STATUS)],
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+        NAMESPACED,
+        "hpa",
+        STATUS,
     ),
-    ("coordination.k8s.io", "v1", &[("leases", "Lease", NAMESPACED, "", PLAIN)]),
-    ("discovery.k8s.io", "v1", &[("endpointslices", "EndpointSlice", NAMESPACED, "", PLAIN)]),
-    ("events.k8s.io", "v1", &[("events", "Event", NAMESPACED, "ev", PLAIN)]),
-    ("scheduling.k8s.io", "v1", &[("priorityclasses", "PriorityClass", CLUSTER, "pc", PLAIN)]),
-    (
-        "storage.k8s.io",
-        "v1",
-        &[
-            ("csidrivers", "CSIDriver", CLUSTER, "", PLAIN),
-            ("csinodes", "CSINode", CLUSTER, "", PLAIN),
-            ("csistoragecapacities", "CSIStorageCapacity", NAMESPACED, "", PLAIN),
-            ("storageclasses", "StorageClass", CLUSTER, "sc", PLAIN),
-            ("volumeattachments", "VolumeAttachment", CLUSTER, "", STATUS),
-        ],
-    ),
+    ("coordination.k8s.io", "v1", "leases", "Lease", NAMESPACED, "", PLAIN),
+    ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", NAMESPACED, "", PLAIN),
+    ("events.k8s.io", "v1", "events", "Event", NAMESPACED, "ev", PLAIN),
+    ("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", CLUSTER, "pc", PLAIN),
+    ("storage.k8s.io", "v1", "csidrivers", "CSIDriver", CLUSTER, "", PLAIN),
+    ("storage.k8s.io", "v1", "csinodes", "CSINode", CLUSTER, "", PLAIN),
+    ("storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", NAMESPACED, "", PLAIN),
+    ("storage.k8s.io", "v1", "storageclasses", "StorageClass", CLUSTER, "sc", PLAIN),
+    ("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", CLUSTER, "", STATUS),
     (
         "apiextensions.k8s.io",
         "v1",
-        &[("customresourcedefinitions", "CustomResourceDefinition", CLUSTER, "crd crds", STATUS)],
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        CLUSTER,
+        "crd crds",
+        STATUS,
     ),
 ];
 

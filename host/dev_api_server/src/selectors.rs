@@ -89,7 +89,8 @@ impl FieldRequirement {
 fn terms(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut depth, mut escaped) = (0_usize, false);
     let split = text.split(move |it: char| {
-        let literal = std::mem::replace(&mut escaped, it == '\\' && !escaped);
+        let literal = escaped;
+        escaped = it == '\\' && !literal;
         match it {
             '(' if !literal => depth += 1,
             ')' if !literal => depth = depth.saturating_sub(1),

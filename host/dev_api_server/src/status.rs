@@ -92,6 +92,10 @@ impl Status {
         status
     }
 
+    pub(crate) fn internal(message: impl Into<String>) -> Status {
+        Status::new(500, "InternalError", message)
+    }
+
     pub(crate) fn too_large_resource_version(asked: u64, current: u64) -> Status {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let mut status = Status::new(504, "Timeout", message);

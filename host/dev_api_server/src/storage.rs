@@ -13,11 +13,24 @@ use tokio::sync::watch;
 
 use crate::resources::{DEFINITIONS, NAMESPACES, Resource, Resources, defined_by};
 use crate::status::Status;
-use crate::writes::{ObjectKey, Part, Target};
 
 /// The server's objects, for use in its own process. Clones are handles to the same objects.
 #[derive(Clone)]
 pub struct Storage(Arc<Mutex<State>>);
+
+/// Where an object is, among those of its resource. The namespace is empty if it has none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ObjectKey {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// The object that a request is about. The name is empty until a created object gets one.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) key: ObjectKey,
+}
 
 /// An object as it was at one resource version.
 pub(crate) type Object = Arc<Value>;
@@ -60,7 +73,7 @@ impl Storage {
             latest: watch::Sender::new(FIRST_RESOURCE_VERSION),
         };
         let storage = Storage(Arc::new(Mutex::new(state)));
-        storage.lock().ensure_namespace("default");
+        storage.lock().ensure_namespace("default").expect("default is a name");
         storage
     }
 
@@ -135,9 +148,8 @@ impl State {
         }
         let objects = self.objects.get(&resource.group_resource);
         let mut objects = objects.map_or_else(Cow::default, Cow::Borrowed);
-        let newer = self.history.iter().rev().take_while(|it| {
-            it.resource_version > resource_version
-        });
+        let newer =
+            self.history.iter().rev().take_while(|it| it.resource_version > resource_version);
         for change in newer.filter(|it| it.group_resource == resource.group_resource) {
             let key = change.key.clone();
             match &change.previous {
@@ -225,8 +237,7 @@ impl State {
                 continue;
             };
             let keys = objects.keys().filter(|key| wanted(resource, key));
-            targets
-                .extend(keys.map(|key| Target { resource: resource.clone(), key: key.clone() }));
+            targets.extend(keys.map(|key| Target { resource: resource.clone(), key: key.clone() }));
         }
         targets
     }
@@ -254,15 +265,6 @@ impl State {
             self.compacted = oldest.map_or(self.compacted, |it| it.resource_version);
         }
         self.latest.send_replace(resource_version);
-    }
-
-    /// Creates the namespace if it does not exist, where a real server would refuse.
-    pub(crate) fn ensure_namespace(&mut self, name: &str) {
-        let Ok(target) = self.target("v1", "Namespace", "", name) else { return };
-        if self.get(&target).is_none() {
-            // The name was checked as that of a namespaced object's namespace.
-            let _ = self.create(&target, serde_json::json!({}), Part::Everything);
-        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! client-go: `DeltaFIFO` (rules DF and QU), with `EmitDeltaTypeReplaced` on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::indexer::Lister;
@@ -55,7 +56,7 @@ impl Delta {
 pub type Deltas = VecDeque<Delta>;
 
 /// Shrinks or changes an object before it is queued. Runs once per object that the server sent,
-/// in the process loop; an error leaves the object out.
+/// in the process loop; an error or a panic leaves the object out.
 ///
 /// client-go: `TransformFunc`.
 pub type TransformFunc = Arc<dyn Fn(Arc<Object>) -> Result<Arc<Object>, String> + Send + Sync>;
@@ -115,15 +116,24 @@ impl DeltaFifo {
         Ok(())
     }
 
-    /// An object is gone. Dropped if neither the queue nor the consumer knows it.
-    /// Errors as in [`DeltaFifo::add`].
+    /// An object is gone. Dropped if neither the queue nor the consumer knows it. A deletion cannot
+    /// be left out: with an error, which is the transform's, the last known state is queued as
+    /// `DeletedFinalStateUnknown`.
     pub fn delete(&mut self, object: Arc<Object>, known_objects: &Lister) -> Result<(), String> {
         self.populated = true;
-        if self.items.contains_key(&object.key) || known_objects.contains(&object.key) {
-            let object = self.transformed(object)?;
-            self.push(Delta::Deleted(object));
+        let key = object.key.clone();
+        let (delta, transformed) = match self.transformed(object) {
+            Ok(object) => (Delta::Deleted(object), Ok(())),
+            Err(error) => match self.newest(&key).or_else(|| known_objects.get(&key)) {
+                Some(last) => (Delta::DeletedFinalStateUnknown(last), Err(error)),
+                None => return Ok(()),
+            },
+        };
+        let key = &delta.object().key;
+        if self.items.contains_key(key) || known_objects.contains(key) {
+            self.push(delta);
         }
-        Ok(())
+        transformed
     }
 
     /// A whole list: `Replaced` for each object in it, `DeletedFinalStateUnknown` for each that is
@@ -145,13 +155,9 @@ impl DeltaFifo {
             }
         }
         let gone = |key: &ObjectKey| !listed.contains(key);
-        let newest = |deltas: &Deltas| deltas.back().map(|delta| delta.object().clone());
-        let mut missing: Vec<Arc<Object>> = self
-            .queue
-            .iter()
-            .filter(|key| gone(key))
-            .filter_map(|key| newest(&self.items[key]))
-            .collect();
+        let gone_while_queued = self.queue.iter().filter(|key| gone(key));
+        let mut missing: Vec<Arc<Object>> =
+            gone_while_queued.filter_map(|key| self.newest(key)).collect();
         let queued = |key: &ObjectKey| self.items.contains_key(key);
         missing.extend(known_objects.objects_where(|key| gone(key) && !queued(key)));
         if !self.populated {
@@ -187,7 +193,9 @@ impl DeltaFifo {
         self.initial_population_count = self.initial_population_count.saturating_sub(1);
         let mut deltas = self.items.remove(&key).expect("a queued key has deltas");
         let processed = process(&mut deltas, in_initial_list);
-        if processed.is_err() {
+        if processed.is_err() && !deltas.is_empty() {
+            // What goes back still belongs to the first list.
+            self.initial_population_count += usize::from(in_initial_list);
             self.add_if_not_present(key, deltas);
         }
         Popped::Processed(processed)
@@ -230,9 +238,14 @@ impl DeltaFifo {
 
     fn transformed(&self, object: Arc<Object>) -> Result<Arc<Object>, String> {
         match &self.transform {
-            Some(transform) => transform(object),
+            Some(transform) => catch_unwind(AssertUnwindSafe(|| transform(object)))
+                .unwrap_or_else(|_| Err("the transform panicked".to_owned())),
             None => Ok(object),
         }
+    }
+
+    fn newest(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.items.get(key)?.back().map(|delta| delta.object().clone())
     }
 
     /// Appends in place: a key keeps its position in the line.

@@ -9,12 +9,13 @@
 //! client-go: `cache`, `threadSafeMap` and `index` (rules ST and IX).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::object::{Object, ObjectKey};
 
 /// Derives the values under which an object is found: none, one or several. Must be pure.
-/// An error leaves the object out of this index and is counted.
+/// An error or a panic leaves the object out of this index and is counted.
 pub type IndexFunc = Arc<dyn Fn(&Object) -> Result<Vec<String>, String> + Send + Sync>;
 
 /// The index that every cache has: by namespace, `""` for cluster-scoped objects.
@@ -72,9 +73,13 @@ impl Indexer {
     pub fn update(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
         let mut cache = self.write();
         cache.resource_version = object.resource_version.to_string();
-        let old = cache.objects.insert(object.key.clone(), object.clone());
-        cache.reindex(&object.key, old.as_deref(), Some(&object));
-        old
+        cache.store(object)
+    }
+
+    /// As [`Indexer::update`], but the cache stays at the version where it is: the object is one
+    /// of a list that has not been applied completely, or it was in the cache already.
+    pub fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        self.write().store(object)
     }
 
     /// Forgets the object and gives what was stored. The cache is then at the resource version of
@@ -102,14 +107,14 @@ impl Indexer {
         }
         let mut index = Index::new(index_func);
         for (key, object) in &cache.objects {
-            index.reindex(key, None, Some(object));
+            index.reindex(name, key, None, Some(object));
         }
         cache.indices.insert(name.to_owned(), index);
         Ok(())
     }
 
     fn write(&mut self) -> RwLockWriteGuard<'_, Cache> {
-        // A panicking index function leaves at worst its own index behind the objects.
+        // Index functions are the only foreign code under this lock, and their panics are caught.
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,9 +204,15 @@ impl Cache {
         self.indices.get(name).ok_or_else(|| IndexError::Unknown(name.to_owned()))
     }
 
+    fn store(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        let old = self.objects.insert(object.key.clone(), object.clone());
+        self.reindex(&object.key, old.as_deref(), Some(&object));
+        old
+    }
+
     fn reindex(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
-        for index in self.indices.values_mut() {
-            index.reindex(key, old, new);
+        for (name, index) in &mut self.indices {
+            index.reindex(name, key, old, new);
         }
     }
 }
@@ -211,17 +222,16 @@ impl Index {
         Self { index_func, keys_by_value: HashMap::new(), failed: HashSet::new() }
     }
 
-    fn reindex(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
-        let values_of = |object: Option<&Object>| match object {
-            Some(object) => (self.index_func)(object),
-            None => Ok(Vec::new()),
-        };
-        let old_values = values_of(old).unwrap_or_default();
-        let new_values = values_of(new);
-        if new_values.is_err() {
-            self.failed.insert(key.clone());
-        } else if !self.failed.is_empty() {
-            self.failed.remove(key);
+    fn reindex(&mut self, name: &str, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
+        let old_values = self.values_of(old).unwrap_or_default();
+        let new_values = self.values_of(new);
+        match &new_values {
+            Ok(_) => _ = self.failed.remove(key),
+            Err(reason) => {
+                if self.failed.insert(key.clone()) {
+                    tracing::warn!(index = name, %key, reason, "an object is left out of an index");
+                }
+            }
         }
         let new_values = new_values.unwrap_or_default();
         if old_values == new_values {
@@ -238,6 +248,13 @@ impl Index {
         for value in new_values {
             self.keys_by_value.entry(value).or_default().insert(key.clone());
         }
+    }
+
+    /// A panic is an error: the function is pure, so calling it again would not help.
+    fn values_of(&self, object: Option<&Object>) -> Result<Vec<String>, String> {
+        let Some(object) = object else { return Ok(Vec::new()) };
+        catch_unwind(AssertUnwindSafe(|| (self.index_func)(object)))
+            .unwrap_or_else(|_| Err("the index function panicked".to_owned()))
     }
 }
 

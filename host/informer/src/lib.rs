@@ -37,3 +37,16 @@ pub use pending_notifications::{BACKOFF_MAX, DeadLetter, DeliveryCounts, Deliver
 pub use shared_informer::{HandlerOptions, HandlerRegistration, SharedInformer};
 pub use shared_informer_factory::SharedInformerFactory;
 pub use status::{Counter, InformerCounters, Phase, ReflectorFailure, ReflectorStatus};
+
+// Unit tests use the same server and handler as the scenarios.
+#[cfg(test)]
+extern crate self as informer;
+#[cfg(test)]
+#[path = "../tests/objects.rs"]
+mod objects;
+#[cfg(test)]
+#[path = "../tests/recorder.rs"]
+mod recorder;
+#[cfg(test)]
+#[path = "../tests/scripted_server.rs"]
+mod scripted_server;

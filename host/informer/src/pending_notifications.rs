@@ -12,6 +12,7 @@
 //! client-go: the ring in `processorListener`, which has no bound and no retries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,6 +46,9 @@ impl Default for DeliveryPolicy {
 
 /// The longest wait before a retry that nobody asked for explicitly.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// The longest wait that a handler can ask for: a day. Beyond it, times would not be representable.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An object whose delivery has failed for good. A newer state of it is delivered again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +85,7 @@ pub(crate) struct PendingNotifications {
     parked: HashMap<ObjectKey, Parked>,
     /// The parked objects that will be tried again, by time.
     due: BTreeSet<(Instant, ObjectKey)>,
-    delivering: Option<(u64, Delivery)>,
+    delivering: Option<Delivering>,
     /// Where `Synced` stands: after everything that arrived before it.
     synced: Option<SyncedMarker>,
     closed: bool,
@@ -99,11 +103,29 @@ pub struct DeliveryCounts {
     pub merged: u64,
 }
 
+struct Delivering {
+    arrival: u64,
+    delivery: Delivery,
+    /// What follows on this object waits for the outcome.
+    followers: VecDeque<Notification>,
+}
+
+impl AddAssign for DeliveryCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+        self.merged += other.merged;
+    }
+}
+
 struct Parked {
-    /// In order; the first may have been attempted.
+    /// In order, at least one.
     notifications: VecDeque<Notification>,
     arrival: u64,
+    /// How often the first was tried since it was parked or re-armed.
     attempts: u32,
+    /// The handler has seen the first, however long ago.
+    attempted: bool,
     /// None for a dead letter.
     due: Option<Instant>,
     reason: String,
@@ -160,27 +182,32 @@ impl PendingNotifications {
 
     /// How the delivery given last ended. Gives the wait until the next attempt, if there is one.
     pub(crate) fn finish(&mut self, handled: Handled, now: Instant) -> Option<Duration> {
-        let (arrival, delivery) = self.delivering.take().expect("a delivery is running");
+        let delivering = self.delivering.take().expect("a delivery is running");
         let (after, reason, retryable) = match handled {
             Handled::Done => {
-                self.counts.delivered += u64::from(delivery.notification.key().is_some());
-                self.unblock(delivery.notification.key(), now);
+                self.counts.delivered +=
+                    u64::from(delivering.delivery.notification.key().is_some());
+                self.unblock(delivering, now);
                 return None;
             }
             Handled::Retry { after, reason } => (after, reason, true),
             Handled::Failed { reason } => (None, reason, false),
         };
         self.counts.failed += 1;
-        let wait = (retryable && delivery.attempt <= self.policy.retries_max)
-            .then(|| after.unwrap_or_else(|| self.backoff(delivery.attempt)));
-        let due = wait.map(|wait| now + wait);
-        self.park(arrival, delivery, due, reason);
+        let attempt = delivering.delivery.attempt;
+        let wait = (retryable && attempt <= self.policy.retries_max)
+            .then(|| after.map_or_else(|| self.backoff(attempt), |it| it.min(RETRY_AFTER_MAX)));
+        self.park(delivering, wait.map(|wait| now + wait), reason);
         wait
     }
 
     /// Nothing more is taken in; what is there is still delivered.
     pub(crate) fn close(&mut self) {
         self.closed = true;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Tries the dead letters again, of one object or of all; gives how many.
@@ -217,7 +244,9 @@ impl PendingNotifications {
 
     /// Notifications that wait, those that failed and wait for another attempt included.
     pub(crate) fn len(&self) -> usize {
-        self.ready.len() + self.due.len() + usize::from(self.delivering.is_some())
+        let due = self.parked.values().filter(|parked| parked.due.is_some());
+        let delivering = self.delivering.as_ref().map_or(0, |it| 1 + it.followers.len());
+        self.ready.len() + due.map(|parked| parked.notifications.len()).sum::<usize>() + delivering
     }
 
     pub(crate) fn dead_letter_count(&self) -> usize {
@@ -262,7 +291,7 @@ impl PendingNotifications {
         let notification = self.remove_ready(arrival)?;
         let key = notification.key()?.clone();
         let Some(parked) = self.parked.get_mut(&key) else {
-            return Some(self.start(arrival, notification, 1));
+            return Some(self.start(arrival, notification, 1, VecDeque::new()));
         };
         self.counts.merged += u64::from(parked.append(notification));
         if parked.due.is_some() {
@@ -282,69 +311,68 @@ impl PendingNotifications {
     }
 
     fn start_parked(&mut self, key: &ObjectKey) -> Option<Delivery> {
-        let mut parked = self.parked.remove(key)?;
-        let notification = parked.notifications.pop_front()?;
-        let (arrival, attempt) = (parked.arrival, parked.attempts + 1);
-        if !parked.notifications.is_empty() {
-            // What follows on this object waits for the outcome.
-            self.parked.insert(key.clone(), parked);
-        }
-        Some(self.start(arrival, notification, attempt))
+        let Parked { mut notifications, arrival, attempts, .. } = self.parked.remove(key)?;
+        let notification = notifications.pop_front()?;
+        Some(self.start(arrival, notification, attempts + 1, notifications))
     }
 
-    fn start(&mut self, arrival: u64, notification: Notification, attempt: u32) -> Delivery {
+    fn start(
+        &mut self,
+        arrival: u64,
+        notification: Notification,
+        attempt: u32,
+        followers: VecDeque<Notification>,
+    ) -> Delivery {
         let delivery = Delivery { notification, attempt };
-        self.delivering = Some((arrival, delivery.clone()));
+        self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });
         delivery
     }
 
-    /// What followed a parked notification that has now been delivered is next.
-    fn unblock(&mut self, key: Option<&ObjectKey>, now: Instant) {
-        if let Some(key) = key
-            && let Some(parked) = self.parked.get_mut(key)
-        {
-            parked.attempts = 0;
-            parked.due = Some(now);
-            self.due.insert((now, key.clone()));
+    /// What followed a notification that has now been delivered is next.
+    fn unblock(&mut self, delivered: Delivering, now: Instant) {
+        let Delivering { arrival, delivery, followers: notifications } = delivered;
+        if let Some(key) = delivery.notification.key().filter(|_| !notifications.is_empty()) {
+            let (attempted, due, reason) = (false, Some(now), String::new());
+            let parked = Parked { notifications, arrival, attempts: 0, attempted, due, reason };
+            self.insert_parked(key.clone(), parked);
         }
     }
 
-    fn park(&mut self, arrival: u64, delivery: Delivery, due: Option<Instant>, reason: String) {
-        let Delivery { notification, attempt } = delivery;
+    fn park(&mut self, failed: Delivering, due: Option<Instant>, reason: String) {
+        let Delivering { arrival, delivery, followers: mut notifications } = failed;
+        let Delivery { notification, attempt: attempts } = delivery;
         let Some(key) = notification.key().cloned() else {
-            self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts: attempt, due });
+            self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts, due });
             return;
         };
-        let followers = self.parked.remove(&key).map(|parked| parked.notifications);
-        let mut parked = Parked {
-            notifications: VecDeque::from([notification]),
-            arrival,
-            attempts: attempt,
-            due,
-            reason,
-        };
-        for follower in followers.into_iter().flatten() {
-            self.counts.merged += u64::from(parked.append(follower));
-        }
-        if let Some(due) = due {
+        notifications.push_front(notification);
+        let parked = Parked { notifications, arrival, attempts, attempted: true, due, reason };
+        self.insert_parked(key, parked);
+    }
+
+    fn insert_parked(&mut self, key: ObjectKey, parked: Parked) {
+        if let Some(due) = parked.due {
             self.due.insert((due, key.clone()));
         }
         self.parked.insert(key, parked);
     }
 
-    /// `Synced`, if nothing that arrived before it is left, except dead letters.
+    /// `Synced`, if nothing that arrived before it is left, except dead letters. Once it was tried,
+    /// nothing holds it up any more: a dead letter that lives again is not what it waits for.
     fn next_synced(&mut self, now: Instant) -> Option<Delivery> {
         let marker =
             self.synced.as_ref().filter(|marker| marker.due.is_none_or(|due| due <= now))?;
         let (arrival, attempt) = (marker.arrival, marker.attempts + 1);
         let is_after = |other: u64| other > arrival;
-        let is_first = self.ready.first_key_value().is_none_or(|(other, _)| is_after(*other))
-            && self.due.iter().all(|(_, key)| is_after(self.parked[key].arrival));
-        if !is_first {
+        let is_first = || {
+            self.ready.first_key_value().is_none_or(|(other, _)| is_after(*other))
+                && self.due.iter().all(|(_, key)| is_after(self.parked[key].arrival))
+        };
+        if marker.attempts == 0 && !is_first() {
             return None;
         }
         self.synced = None;
-        Some(self.start(arrival, Notification::Synced, attempt))
+        Some(self.start(arrival, Notification::Synced, attempt, VecDeque::new()))
     }
 
     fn backoff(&self, attempt: u32) -> Duration {
@@ -356,7 +384,7 @@ impl PendingNotifications {
 impl Parked {
     /// Appends in order; true if it merged.
     fn append(&mut self, notification: Notification) -> bool {
-        let attempted = self.notifications.len() == 1 && self.attempts > 0;
+        let attempted = self.notifications.len() == 1 && self.attempted;
         let Some(waiting) = self.notifications.pop_back() else {
             self.notifications.push_back(notification);
             return false;

@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -22,7 +23,7 @@ use crate::event_handler::Notification;
 use crate::indexer::{IndexError, IndexFunc, Indexer};
 use crate::object::Object;
 use crate::processor_listener::ListenerQueue;
-use crate::reflector::Reflected;
+use crate::reflector::{REFLECTED_MAX, Reflected};
 use crate::shared_processor::SharedProcessor;
 use crate::status::InformerCounters;
 
@@ -48,12 +49,22 @@ impl ProcessLoop {
     /// Runs until the reflector is gone and everything it saw has been applied. If processing fails,
     /// what could not be applied stays queued and the loop starts again after a second.
     pub(crate) async fn run(mut self) {
+        let mut left_when_closed = usize::MAX;
         while let Err(error) = self.run_until_closed().await {
             tracing::error!(error, "the process loop ended early and is restarted");
             self.counters.process_loop_restarts.add(1);
             sleep(RESTART_DELAY).await;
+            if self.delta_fifo.is_closed() {
+                let left = self.delta_fifo.len();
+                if left >= left_when_closed {
+                    tracing::error!(left, "the informer ends, and some objects were not applied");
+                    break;
+                }
+                left_when_closed = left;
+            }
+            self.take_what_waits();
         }
-        self.shared_processor.close();
+        self.end().await;
     }
 
     async fn run_until_closed(&mut self) -> Result<(), String> {
@@ -64,21 +75,25 @@ impl ProcessLoop {
                 return Ok(());
             }
             let next_resync = self.shared_processor.next_resync();
+            // In this order, since only what the reflector saw can come in a flood.
             tokio::select! {
+                biased;
                 Some(command) = self.commands.recv() => self.obey(command),
+                () = sleep_until(next_resync.unwrap_or_else(Instant::now)),
+                    if next_resync.is_some() => self.resync(),
                 reflected = self.reflected.recv() => match reflected {
                     Some(reflected) => self.queue(reflected),
                     None => self.delta_fifo.close(),
                 },
-                () = sleep_until(next_resync.unwrap_or_else(Instant::now)),
-                    if next_resync.is_some() => self.resync(),
             }
         }
     }
 
-    /// Empties the queue. An error is worth a restart; what could not be applied is queued again.
+    /// Pops each queued key once, so that one that fails does not hold up the others. An error is
+    /// worth a restart; what could not be applied is queued again.
     async fn process_queued(&mut self) -> Result<(), String> {
-        for processed in 1.. {
+        let mut result = Ok(());
+        for processed in 1..=self.delta_fifo.len() {
             let Self { delta_fifo, indexer, shared_processor, .. } = self;
             let popped = delta_fifo.pop(|deltas, in_initial_list| {
                 let applied = catch_unwind(AssertUnwindSafe(|| {
@@ -86,19 +101,45 @@ impl ProcessLoop {
                 }));
                 applied.map_err(|panic| ProcessError::Failed(panic_message(panic.as_ref())))
             });
-            match popped {
-                Popped::Processed(Err(ProcessError::Failed(error))) => return Err(error),
-                Popped::Processed(_) => {}
-                Popped::Empty | Popped::Closed => break,
+            if let Popped::Processed(Err(ProcessError::Failed(error))) = popped {
+                result = Err(error);
             }
             if processed % POPS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
             }
         }
-        if let Some(resource_version) = self.reflected_version.take() {
+        if self.delta_fifo.is_empty()
+            && let Some(resource_version) = self.reflected_version.take()
+        {
             self.indexer.set_resource_version(resource_version);
         }
-        Ok(())
+        result
+    }
+
+    /// After a restart: takes in what has come meanwhile, so that an object that keeps failing
+    /// delays the others but does not stop them.
+    fn take_what_waits(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command);
+        }
+        for _ in 0..REFLECTED_MAX {
+            match self.reflected.try_recv() {
+                Ok(reflected) => self.queue(reflected),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.delta_fifo.close(),
+            }
+        }
+    }
+
+    /// Closes every listener, those that were about to join too.
+    async fn end(mut self) {
+        self.shared_processor.close();
+        self.commands.close();
+        while let Some(command) = self.commands.recv().await {
+            if let Command::AddListener { queue, .. } = command {
+                queue.close();
+            }
+        }
     }
 
     fn queue(&mut self, reflected: Reflected) {
@@ -156,7 +197,8 @@ impl ProcessLoop {
 
     /// The first list has been applied: every handler's initial list ends here.
     fn signal_synced(&mut self) {
-        if self.delta_fifo.has_synced() && !self.has_synced.send_replace(true) {
+        if self.delta_fifo.has_synced() && !*self.has_synced.borrow() {
+            self.has_synced.send_replace(true);
             self.shared_processor.distribute(&Notification::Synced, false);
         }
     }
@@ -174,12 +216,15 @@ fn handle_deltas(
     in_initial_list: bool,
 ) {
     while let Some(delta) = deltas.front().cloned() {
+        #[cfg(test)]
+        tests::panic_if_asked(&delta);
         match delta {
-            Delta::Added(object)
-            | Delta::Updated(object)
-            | Delta::Replaced(object)
-            | Delta::Sync(object) => {
+            Delta::Added(object) | Delta::Updated(object) => {
                 let old = indexer.update(object.clone());
+                distribute_update(shared_processor, old, object, in_initial_list);
+            }
+            Delta::Replaced(object) | Delta::Sync(object) => {
+                let old = indexer.put(object.clone());
                 distribute_update(shared_processor, old, object, in_initial_list);
             }
             Delta::Deleted(last) => {
@@ -205,7 +250,7 @@ fn distribute_update(
 ) {
     match old {
         Some(old) if old.uid == new.uid => {
-            let is_sync = old.resource_version == new.resource_version;
+            let is_sync = is_same_state(&old, &new);
             shared_processor.distribute(&Notification::Updated { old, new }, is_sync);
         }
         old => {
@@ -217,6 +262,13 @@ fn distribute_update(
                 .distribute(&Notification::Added { object: new, in_initial_list }, false);
         }
     }
+}
+
+/// client-go compares the versions only (SI-14), so that every change is a resync once a transform
+/// has removed them.
+fn is_same_state(old: &Object, new: &Object) -> bool {
+    old.resource_version == new.resource_version
+        && (!new.resource_version.is_empty() || old.json == new.json)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

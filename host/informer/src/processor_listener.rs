@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
 use crate::event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
@@ -25,7 +26,8 @@ pub(crate) struct ListenerQueue(Arc<Shared>);
 struct Shared {
     pending: Mutex<PendingNotifications>,
     changed: Notify,
-    has_synced: watch::Sender<bool>,
+    /// None until `Synced` has been handled; false if the listener ended before.
+    has_synced: watch::Sender<Option<bool>>,
 }
 
 impl ListenerQueue {
@@ -33,7 +35,7 @@ impl ListenerQueue {
         Self(Arc::new(Shared {
             pending: Mutex::new(PendingNotifications::new(policy)),
             changed: Notify::new(),
-            has_synced: watch::Sender::new(false),
+            has_synced: watch::Sender::new(None),
         }))
     }
 
@@ -50,8 +52,12 @@ impl ListenerQueue {
         self.0.changed.notify_one();
     }
 
-    /// `Synced` has been handled.
-    pub(crate) fn has_synced(&self) -> watch::Receiver<bool> {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pending().is_closed()
+    }
+
+    /// Whether `Synced` has been handled: none while it may still come, false if it will not.
+    pub(crate) fn has_synced(&self) -> watch::Receiver<Option<bool>> {
         self.0.has_synced.subscribe()
     }
 
@@ -76,9 +82,12 @@ pub(crate) async fn run<H: ResourceEventHandler>(queue: ListenerQueue, mut handl
                 () = queue.0.changed.notified() => {}
                 () = sleep_until(due) => {}
             },
-            Next::Closed => return,
+            Next::Closed => break,
         }
+        // A handler that is always ready must not keep its thread to itself.
+        consume_budget().await;
     }
+    queue.0.has_synced.send_if_modified(|synced| synced.replace(synced.unwrap_or(false)).is_none());
 }
 
 async fn deliver<H: ResourceEventHandler>(
@@ -86,7 +95,9 @@ async fn deliver<H: ResourceEventHandler>(
     handler: &mut H,
     delivery: &Delivery,
 ) {
-    let handled = AssertUnwindSafe(handler.handle(delivery)).catch_unwind().await;
+    // The call stands inside, since it can panic before there is a future.
+    let handled = async { handler.handle(delivery).await };
+    let handled = AssertUnwindSafe(handled).catch_unwind().await;
     let handled = handled.unwrap_or_else(|_| Handled::Retry {
         after: None,
         reason: "the handler panicked".to_owned(),
@@ -94,6 +105,6 @@ async fn deliver<H: ResourceEventHandler>(
     let waits = queue.pending().finish(handled, Instant::now()).is_some();
     // Synced even if it failed for good: a broken handler must not keep others waiting.
     if delivery.notification == Notification::Synced && !waits {
-        queue.0.has_synced.send_replace(true);
+        queue.0.has_synced.send_replace(Some(true));
     }
 }

@@ -10,12 +10,13 @@
 //! client-go: `Reflector` (rules RF, LS, WL, WT, EV).
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::backoff::Backoff;
 use crate::lister_watcher::{ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions};
@@ -93,10 +94,14 @@ impl<L: ListerWatcher> Reflector<L> {
 
     pub(crate) async fn run(mut self) {
         loop {
-            let wait = match self.list_and_watch().await {
-                Err(Stop::Closed) => return,
-                Err(Stop::Failed(error)) => self.failed(error),
-                Ok(()) => self.backoff.next(),
+            let wait = match AssertUnwindSafe(self.list_and_watch()).catch_unwind().await {
+                Ok(Err(Stop::Closed)) => return,
+                Ok(Err(Stop::Failed(error))) => self.failed(error),
+                Ok(Ok(())) => self.backoff.next(),
+                Err(_) => {
+                    let error = "the lister-watcher panicked".to_owned();
+                    self.failed(ListerWatcherError::Unavailable(error))
+                }
             };
             sleep(wait).await;
         }
@@ -234,13 +239,15 @@ impl<L: ListerWatcher> Reflector<L> {
             true => String::new(),
             false => self.last_sync_resource_version.clone(),
         };
-        let mut watch = self.open_watch(resource_version, true).await?;
-        let mut objects = HashMap::<ObjectKey, Arc<Object>>::new();
         let mut deadline = Instant::now() + WATCH_LIST_STALLED_AFTER;
+        let mut watch = timeout_at(deadline, self.open_watch(resource_version, true))
+            .await
+            .map_err(|_| WatchListFailed::Stalled)??;
+        let mut objects = HashMap::<ObjectKey, Arc<Object>>::new();
         loop {
             // Only an object that was not there before is progress; so a server that never ends
             // the initial state cannot keep us by sending bookmarks or changes.
-            let event = tokio::time::timeout_at(deadline, watch.next())
+            let event = timeout_at(deadline, watch.next())
                 .await
                 .map_err(|_| WatchListFailed::Stalled)?
                 .ok_or(WatchListFailed::CutShort)?;
@@ -270,21 +277,29 @@ impl<L: ListerWatcher> Reflector<L> {
         loop {
             let started = Instant::now();
             let mut events = 0;
-            let ended = match opened.take() {
-                Some(watch) => self.follow(watch, &mut events).await,
-                None => match self.open_watch(self.last_sync_resource_version.clone(), false).await
-                {
-                    Ok(watch) => self.follow(watch, &mut events).await,
-                    Err(error) => Err(error.into()),
-                },
+            let opened = match opened.take() {
+                Some(watch) => Ok(watch),
+                None => self.rewatch().await,
             };
+            let opened_at = Instant::now();
+            let ended = match opened {
+                Ok(watch) => self.follow(watch, &mut events).await,
+                Err(error) => Err(error.into()),
+            };
+            if opened_at.elapsed() >= LONG_WATCH {
+                self.backoff.reset();
+            }
             let error = match ended {
                 Err(Stop::Closed) => return Err(Stop::Closed),
                 Ok(()) if events == 0 && started.elapsed() < VERY_SHORT_WATCH => {
                     let error = "the watch ended at once without an event";
                     return Err(Stop::Failed(ListerWatcherError::Unavailable(error.to_owned())));
                 }
-                Ok(()) => continue,
+                // At most one watch in a second, also if each gives an event and ends.
+                Ok(()) => {
+                    sleep_until(started + VERY_SHORT_WATCH).await;
+                    continue;
+                }
                 Err(Stop::Failed(error)) => error,
             };
             match error {
@@ -300,6 +315,15 @@ impl<L: ListerWatcher> Reflector<L> {
         }
     }
 
+    /// Opens a watch where the last one ended.
+    async fn rewatch(&self) -> Result<L::Watch, ListerWatcherError> {
+        let opening = self.open_watch(self.last_sync_resource_version.clone(), false);
+        timeout(WATCH_SILENT_MAX, opening).await.unwrap_or_else(|_| {
+            let message = "the watch request was not answered".to_owned();
+            Err(ListerWatcherError::ConnectionRefused(message))
+        })
+    }
+
     /// Hands over what one watch says, until it ends. A watch that says nothing for long is
     /// taken for dead: its connection may be half open, and resuming costs nothing.
     async fn follow(&mut self, mut watch: L::Watch, events: &mut u64) -> Result<(), Stop> {
@@ -313,6 +337,10 @@ impl<L: ListerWatcher> Reflector<L> {
                 WatchEvent::Added(object) => changed(object, Reflected::Added),
                 WatchEvent::Modified(object) => changed(object, Reflected::Updated),
                 WatchEvent::Deleted(object) => changed(object, Reflected::Deleted),
+                // A bookmark without a version says nothing.
+                WatchEvent::Bookmark { resource_version, .. } if resource_version.is_empty() => {
+                    continue;
+                }
                 WatchEvent::Bookmark { resource_version, .. } => {
                     let version = resource_version.clone();
                     (Reflected::Bookmark { resource_version }, version)
@@ -328,7 +356,7 @@ impl<L: ListerWatcher> Reflector<L> {
             }
             *events += 1;
             self.counters.events.add(1);
-            // A watch that was opened proves little: only one that delivers is a success.
+            // A watch that was opened proves little: one that delivers, or lasts, is a success.
             self.backoff.reset();
         }
         Ok(())
@@ -419,6 +447,9 @@ const WATCH_TIMEOUT_SECONDS: std::ops::Range<u32> = 300..600;
 
 /// client-go: WT-9.
 const VERY_SHORT_WATCH: Duration = Duration::from_secs(1);
+
+/// Longer than the longest delay.
+const LONG_WATCH: Duration = Duration::from_secs(60);
 
 /// How long the initial state may go without a new object. client-go waits for ever (WL-7).
 const WATCH_LIST_STALLED_AFTER: Duration = Duration::from_secs(60);

@@ -44,7 +44,8 @@ struct Running {
 /// Dropping it aborts both.
 struct Tasks {
     reflector: JoinSet<()>,
-    process_loop: JoinSet<()>,
+    _process_loop: JoinSet<()>,
+    stopped: bool,
 }
 
 /// A handle that does not keep the informer running.
@@ -52,8 +53,9 @@ struct Tasks {
 pub(crate) struct WeakInformer(Weak<Running>);
 
 impl WeakInformer {
-    pub(crate) fn upgrade(&self) -> Option<SharedInformer> {
-        self.0.upgrade().map(SharedInformer)
+    /// None if it has been dropped or stopped.
+    pub(crate) fn running(&self) -> Option<SharedInformer> {
+        self.0.upgrade().map(SharedInformer).filter(|informer| !informer.is_stopped())
     }
 }
 
@@ -94,9 +96,10 @@ impl SharedInformer {
             counters: counters.clone(),
             reflected_version: None,
         };
-        let mut tasks = Tasks { reflector: JoinSet::new(), process_loop: JoinSet::new() };
+        let mut tasks =
+            Tasks { reflector: JoinSet::new(), _process_loop: JoinSet::new(), stopped: false };
         tasks.reflector.spawn(reflector.run());
-        tasks.process_loop.spawn(process_loop.run());
+        tasks._process_loop.spawn(process_loop.run());
         let tasks = Mutex::new(tasks);
         Self(Arc::new(Running {
             commands: commands_tx,
@@ -120,12 +123,16 @@ impl SharedInformer {
         let queue = ListenerQueue::new(delivery);
         let runtime = runtime.unwrap_or_else(Handle::current);
         let task = runtime.spawn(processor_listener::run(queue.clone(), handler));
-        let add = Command::AddListener { queue: queue.clone(), resync_period };
+        let task = Mutex::new(Some(task));
+        // Made first, so that the task ends if this call is given up.
+        let registration =
+            HandlerRegistration { queue: queue.clone(), task, _informer: self.clone() };
+        let add = Command::AddListener { queue, resync_period };
         if self.0.commands.send(add).await.is_err() {
             // The informer has stopped: nothing will ever come.
-            queue.close();
+            registration.queue.close();
         }
-        HandlerRegistration { queue, task: Some(task), _informer: self.clone() }
+        registration
     }
 
     /// Adds an index while the informer runs; what is cached is in it when this returns.
@@ -165,12 +172,20 @@ impl SharedInformer {
     /// Stops following the server, and returns when everything seen so far is in the cache and in
     /// the handlers' queues. Those go on until they are drained.
     pub async fn stop(&self) {
-        let mut process_loop = {
+        {
             let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             tasks.reflector.abort_all();
-            std::mem::take(&mut tasks.process_loop)
-        };
-        while process_loop.join_next().await.is_some() {}
+            tasks.stopped = true;
+        }
+        // The process loop holds the sender, and drops it when it ends.
+        let mut process_loop = self.0.has_synced.clone();
+        while process_loop.changed().await.is_ok() {}
+    }
+
+    /// It was stopped, or has ended by itself.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.stopped || self.0.commands.is_closed()
     }
 
     pub(crate) fn downgrade(&self) -> WeakInformer {
@@ -183,7 +198,7 @@ impl SharedInformer {
 /// client-go: `ResourceEventHandlerRegistration`.
 pub struct HandlerRegistration {
     queue: ListenerQueue,
-    task: Option<JoinHandle<()>>,
+    task: Mutex<Option<JoinHandle<()>>>,
     /// The informer runs while somebody is registered.
     _informer: SharedInformer,
 }
@@ -191,13 +206,13 @@ pub struct HandlerRegistration {
 impl HandlerRegistration {
     /// Whether the handler has handled its initial list, failures included.
     pub fn has_synced(&self) -> bool {
-        *self.queue.has_synced().borrow()
+        *self.queue.has_synced().borrow() == Some(true)
     }
 
-    /// Waits for [`HandlerRegistration::has_synced`].
-    pub async fn wait_for_sync(&self) {
-        // The sender lives in the queue that we hold.
-        let _ = self.queue.has_synced().wait_for(|synced| *synced).await;
+    /// Waits for [`HandlerRegistration::has_synced`]; false if the informer ends before.
+    pub async fn wait_for_sync(&self) -> bool {
+        let mut has_synced = self.queue.has_synced();
+        has_synced.wait_for(Option::is_some).await.is_ok_and(|synced| *synced == Some(true))
     }
 
     /// What has become of the notifications so far.
@@ -229,11 +244,13 @@ impl HandlerRegistration {
 
     /// Removes the handler: nothing new is queued, what is queued is delivered until the deadline,
     /// then it is cut off, in the middle of a call if need be. Gives how many were not delivered.
-    pub async fn remove(mut self, deadline: Duration) -> usize {
+    pub async fn remove(&self, deadline: Duration) -> usize {
         self.queue.close();
-        if let Some(task) = self.task.as_mut() {
-            // A panic of the task has been reported where it happened.
-            let _ = timeout(deadline, task).await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut task) = task
+            && timeout(deadline, &mut task).await.is_err()
+        {
+            task.abort();
         }
         self.queue.pending().len()
     }
@@ -242,7 +259,7 @@ impl HandlerRegistration {
 impl Drop for HandlerRegistration {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }
     }

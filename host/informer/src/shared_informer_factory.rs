@@ -24,8 +24,8 @@ impl<K: Clone + Eq + Hash> SharedInformerFactory<K> {
     /// somebody holds it or is registered at it.
     pub fn informer(&self, key: K, start: impl FnOnce() -> SharedInformer) -> SharedInformer {
         let mut informers = self.informers.lock().unwrap_or_else(PoisonError::into_inner);
-        informers.retain(|_, informer| informer.upgrade().is_some());
-        if let Some(running) = informers.get(&key).and_then(WeakInformer::upgrade) {
+        informers.retain(|_, informer| informer.running().is_some());
+        if let Some(running) = informers.get(&key).and_then(WeakInformer::running) {
             return running;
         }
         let informer = start();
@@ -36,7 +36,7 @@ impl<K: Clone + Eq + Hash> SharedInformerFactory<K> {
     /// The informers that run now.
     pub fn running(&self) -> Vec<(K, SharedInformer)> {
         let informers = self.informers.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = |(key, weak): (&K, &WeakInformer)| Some((key.clone(), weak.upgrade()?));
+        let running = |(key, weak): (&K, &WeakInformer)| Some((key.clone(), weak.running()?));
         informers.iter().filter_map(running).collect()
     }
 }

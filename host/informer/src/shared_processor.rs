@@ -33,9 +33,11 @@ struct Resync {
 }
 
 impl SharedProcessor {
+    /// Adds one, and forgets those that have been closed: nothing else may come that finds them.
     pub(crate) fn add_listener(&mut self, queue: ListenerQueue, resync_period: Option<Duration>) {
+        self.listeners.retain(|listener| !listener.queue.is_closed());
         let resync = resync_period.filter(|period| !period.is_zero()).map(|period| {
-            let period = period.max(RESYNC_PERIOD_MIN);
+            let period = period.clamp(RESYNC_PERIOD_MIN, RESYNC_PERIOD_MAX);
             Resync { period, next: Instant::now() + period, syncing: false }
         });
         self.listeners.push(Listener { queue, resync });
@@ -79,3 +81,6 @@ impl SharedProcessor {
 
 /// client-go: RP-2.
 const RESYNC_PERIOD_MIN: Duration = Duration::from_secs(1);
+
+/// A year: longer is never, and a time that is not representable would end the informer.
+const RESYNC_PERIOD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);

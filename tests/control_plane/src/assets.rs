@@ -46,7 +46,11 @@ pub fn assets() -> Result<Assets, Error> {
     }
     let cache = match env::var_os("INFORMERD_TEST_ASSETS").filter(|folder| !folder.is_empty()) {
         Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/control-plane"),
+        None => {
+            let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let workspace = package.ancestors().nth(2).unwrap_or(package);
+            workspace.join("target/control-plane")
+        }
     };
     Assets::built(&cache)
 }
@@ -110,13 +114,13 @@ fn version_stamp(version: &str) -> String {
     )
 }
 
-/// Locks the file at `path`, which is created if need be; other processes wait meanwhile.
+/// Locks the file at `path`, which is created if need be; other builders wait meanwhile.
 fn lock(path: &Path) -> Result<File, Error> {
     let file = File::create(path).map_err(Error::io("create", path))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => {
-            eprintln!("control_plane: waiting for another process to build the programs");
+            eprintln!("control_plane: waiting for another builder of the programs");
         }
         Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),
     }
@@ -125,12 +129,7 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 /// Builds one Go program and moves it to `binary` when it is whole.
-fn go_build(
-    program: &'static str,
-    package: &str,
-    stamp: &str,
-    binary: &Path,
-) -> Result<(), Error> {
+fn go_build(program: &'static str, package: &str, stamp: &str, binary: &Path) -> Result<(), Error> {
     let log = binary.with_extension("build.log");
     let unfinished = binary.with_extension(format!("{}.tmp", process::id()));
     let output = File::create(&log).map_err(Error::io("create", &log))?;

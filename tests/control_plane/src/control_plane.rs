@@ -93,12 +93,7 @@ impl ControlPlane {
             apiserver: None,
             etcd: start_etcd(assets, &folder, etcd_port)?,
             kubeconfig: write_kubeconfig(&folder, "admin", ADMIN_TOKEN, port)?,
-            restricted_kubeconfig: write_kubeconfig(
-                &folder,
-                "restricted",
-                RESTRICTED_TOKEN,
-                port,
-            )?,
+            restricted_kubeconfig: write_kubeconfig(&folder, "restricted", RESTRICTED_TOKEN, port)?,
             folder,
             assets: assets.clone(),
             etcd_port,
@@ -190,9 +185,10 @@ impl ControlPlane {
 
     /// Compacts etcd's history away: every resource version seen before this call is too old.
     ///
-    /// Until its end, a running API server still serves the latest changes of most resources from
-    /// its watch cache. A restart ([`ControlPlane::start_apiserver`]) empties that cache: from
-    /// then on, a watch from any resource version seen before is answered with 410.
+    /// A running API server still serves the latest changes of most resources from its watch
+    /// cache, and for up to 15 s lists at older versions. A restart
+    /// ([`ControlPlane::start_apiserver`]) empties that cache: from then on, a watch from any
+    /// resource version seen before is answered with 410.
     ///
     /// # Errors
     ///
@@ -216,9 +212,9 @@ impl ControlPlane {
         });
         let answer = self.ask_etcd("/v3/kv/put", &put).await?;
         let revision = answer["header"]["revision"].as_str();
-        revision.map(str::to_owned).ok_or_else(|| {
-            self.etcd_error("/v3/kv/put", format!("no revision in {answer}"))
-        })
+        revision
+            .map(str::to_owned)
+            .ok_or_else(|| self.etcd_error("/v3/kv/put", format!("no revision in {answer}")))
     }
 
     /// Sends a request to etcd's JSON gateway.

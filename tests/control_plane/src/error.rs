@@ -1,11 +1,12 @@
 //! What can go wrong, each with the program it concerns, the end of its log and the way out.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 /// Why the control plane's programs could not be had, started or asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// There are no programs and nothing to build them with.
     #[error(
@@ -100,5 +101,12 @@ impl Error {
     /// For `map_err` on an I/O result.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_path_buf(), source }
+    }
+}
+
+impl fmt::Debug for Error {
+    /// The same text, since tests show an error through `unwrap`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }

@@ -29,8 +29,7 @@ impl RunFolder {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // A process id can come back while an abandoned folder is still there.
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let path =
-            parent.join(format!("{PREFIX}{}-{count}-{}", process::id(), time.as_micros()));
+        let path = parent.join(format!("{PREFIX}{}-{count}-{}", process::id(), time.as_micros()));
 
         let lock_path = lock_path(&path);
         let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;

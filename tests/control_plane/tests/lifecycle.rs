@@ -1,4 +1,5 @@
 //! The control plane itself: it starts, refuses, dies, comes back and forgets.
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests fail them")]
 
 use std::time::Instant;
 
@@ -73,8 +74,7 @@ async fn create_config_map(client: &Client, name: &str) -> String {
 
 /// Watches config maps for a second.
 async fn watch(client: &Client, resource_version: &str) -> String {
-    let path =
-        format!("{CONFIG_MAPS}?watch=1&timeoutSeconds=1&resourceVersion={resource_version}");
+    let path = format!("{CONFIG_MAPS}?watch=1&timeoutSeconds=1&resourceVersion={resource_version}");
     client.request_text(get(&path)).await.unwrap()
 }
 

@@ -1,0 +1,68 @@
+//! Watches every Pod and does nothing: what a call itself costs. With the configuration
+//! `{"read": "/status/phase"}` it reads that one value of the newest state in each call.
+
+wit_bindgen::generate!({ path: "../../wit", world: "handler-module" });
+
+use exports::informerd::handler::handler::{Failure, Guest, ObjectKey, Ticket, Watch};
+use informerd::handler::objects;
+use serde_json::Value;
+use std::cell::OnceCell;
+use std::hint::black_box;
+
+struct NoOp;
+
+export!(NoOp);
+
+impl Guest for NoOp {
+    fn watches() -> Vec<Watch> {
+        vec![Watch {
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            namespaces: Vec::new(),
+            label_selector: String::new(),
+            field_selector: String::new(),
+        }]
+    }
+
+    fn init(config: String) -> Result<(), String> {
+        let config: Value = serde_json::from_str(&config).map_err(|error| error.to_string())?;
+        match config.get("read") {
+            None => Ok(()),
+            Some(Value::String(pointer)) => READ
+                .with(|read| read.set(pointer.clone()))
+                .map_err(|_| "init was called twice".into()),
+            Some(other) => Err(format!("read: expected a JSON pointer, found {other}")),
+        }
+    }
+
+    fn on_add(_key: ObjectKey, object: Ticket, _initial: bool) -> Result<(), Failure> {
+        read(object);
+        Ok(())
+    }
+
+    fn on_update(_key: ObjectKey, _old: Ticket, new: Ticket) -> Result<(), Failure> {
+        read(new);
+        Ok(())
+    }
+
+    fn on_delete(_key: ObjectKey, last: Ticket, _unknown: bool) -> Result<(), Failure> {
+        read(last);
+        Ok(())
+    }
+
+    fn on_synced() -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn read(object: Ticket) {
+    READ.with(|read| {
+        if let Some(pointer) = read.get() {
+            black_box(objects::get(object, pointer));
+        }
+    });
+}
+
+thread_local! {
+    static READ: OnceCell<String> = const { OnceCell::new() };
+}

@@ -1,0 +1,45 @@
+//! Breaks the promise to return: loops for ever in on-add when the object's name starts with
+//! `spin`, otherwise logs the object's name.
+
+wit_bindgen::generate!({ path: "../../wit", world: "handler-module" });
+
+use exports::informerd::handler::handler::{Failure, Guest, ObjectKey, Ticket, Watch};
+use informerd::handler::log::{Level, log};
+use std::hint::black_box;
+
+struct Spin;
+
+export!(Spin);
+
+impl Guest for Spin {
+    fn watches() -> Vec<Watch> {
+        Vec::new()
+    }
+
+    fn init(_config: String) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn on_add(key: ObjectKey, _object: Ticket, _initial: bool) -> Result<(), Failure> {
+        let mut turns = 0u64;
+        while key.name.starts_with("spin") {
+            turns = black_box(turns.wrapping_add(1));
+        }
+        log(Level::Info, &format!("added {}", key.name));
+        Ok(())
+    }
+
+    fn on_update(key: ObjectKey, _old: Ticket, _new: Ticket) -> Result<(), Failure> {
+        log(Level::Info, &format!("updated {}", key.name));
+        Ok(())
+    }
+
+    fn on_delete(key: ObjectKey, _last: Ticket, _unknown: bool) -> Result<(), Failure> {
+        log(Level::Info, &format!("deleted {}", key.name));
+        Ok(())
+    }
+
+    fn on_synced() -> Result<(), Failure> {
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Which objects are watched: a kind found by discovery, a namespace, selectors.
+
+use std::fmt;
+
+use kube::Client;
+use kube::core::{ApiResource, GroupVersion, GroupVersionKind};
+use kube::discovery::{Discovery, Scope, oneshot};
+
+/// A collection on the server. Two watches that agree in all of it share one informer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WatchedResource {
+    /// The kind and its path on the server.
+    pub kind: ApiResource,
+    /// None: all namespaces, or a cluster-scoped kind.
+    pub namespace: Option<String>,
+    /// In the server's syntax; empty selects everything.
+    pub label_selector: String,
+    /// In the server's syntax; empty selects everything.
+    pub field_selector: String,
+}
+
+impl fmt::Display for WatchedResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.api_version, self.kind.kind)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, " in {namespace}")?;
+        }
+        if !self.label_selector.is_empty() {
+            write!(f, " with labels {}", self.label_selector)?;
+        }
+        if !self.field_selector.is_empty() {
+            write!(f, " with fields {}", self.field_selector)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a kind could not be found.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    /// The server does not serve it, now.
+    #[error("the server does not know the kind {kind} of {api_version}{}", known(.closest))]
+    Unknown {
+        /// As it was asked for.
+        api_version: String,
+        /// As it was asked for.
+        kind: String,
+        /// The most similar `apiVersion kind` that it serves, best first.
+        closest: Vec<String>,
+    },
+    /// It exists, and cannot be watched in a namespace.
+    #[error("{kind} of {api_version} is cluster-scoped: remove `namespaces` from the watch")]
+    ClusterScoped {
+        /// As it was asked for.
+        api_version: String,
+        /// As it was asked for.
+        kind: String,
+    },
+    /// The server could not be asked; trying again may help.
+    #[error("failed to ask the server for its kinds: {0}")]
+    Discovery(#[source] kube::Error),
+}
+
+fn known(closest: &[String]) -> String {
+    match closest {
+        [] => String::new(),
+        closest => format!("; closest: {}", closest.join(", ")),
+    }
+}
+
+/// Finds a kind by asking the server what it serves.
+pub async fn find_kind(
+    client: &Client,
+    api_version: &str,
+    kind: &str,
+    namespaced_watch: bool,
+) -> Result<ApiResource, KindError> {
+    let group_version: GroupVersion = api_version
+        .parse()
+        .unwrap_or_else(|_| GroupVersion { group: String::new(), version: api_version.to_owned() });
+    let wanted = GroupVersionKind {
+        group: group_version.group,
+        version: group_version.version,
+        kind: kind.to_owned(),
+    };
+    match oneshot::pinned_kind(client, &wanted).await {
+        Ok((_, capabilities)) if namespaced_watch && capabilities.scope == Scope::Cluster => {
+            Err(KindError::ClusterScoped {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+            })
+        }
+        Ok((found, _)) => Ok(found),
+        Err(kube::Error::Discovery(_)) => Err(unknown(client, api_version, kind).await?),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            Err(unknown(client, api_version, kind).await?)
+        }
+        Err(error) => Err(KindError::Discovery(error)),
+    }
+}
+
+async fn unknown(client: &Client, api_version: &str, kind: &str) -> Result<KindError, KindError> {
+    let discovery = Discovery::new(client.clone()).run().await.map_err(KindError::Discovery)?;
+    let served = discovery.groups().flat_map(|group| {
+        group.versions().flat_map(|version| group.versioned_resources(version)).collect::<Vec<_>>()
+    });
+    let mut by_distance: Vec<(usize, String)> = served
+        .map(|(served, _)| {
+            let kinds =
+                strsim::damerau_levenshtein(&kind.to_lowercase(), &served.kind.to_lowercase());
+            let versions = strsim::damerau_levenshtein(api_version, &served.api_version);
+            (kinds * 10 + versions, format!("{} {}", served.api_version, served.kind))
+        })
+        .collect();
+    by_distance.sort();
+    by_distance.dedup();
+    Ok(KindError::Unknown {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        closest: by_distance.into_iter().take(CLOSEST_KINDS).map(|(_, name)| name).collect(),
+    })
+}
+
+const CLOSEST_KINDS: usize = 3;

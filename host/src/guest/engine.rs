@@ -1,0 +1,62 @@
+//! The one wasmtime engine of the process: which wasm is accepted, how it is compiled, and the clock
+//! that interrupts guests.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
+
+use super::bindings::HandlerModule;
+use super::imports::GuestState;
+use super::limits::{FIBER_STACK, WASM_STACK};
+
+/// Compiles and runs handler modules. Clones are the same engine.
+#[derive(Clone)]
+pub struct GuestEngine {
+    pub(super) engine: Engine,
+    pub(super) linker: Arc<Linker<GuestState>>,
+}
+
+impl GuestEngine {
+    /// Fails only on a platform that wasmtime does not support.
+    pub fn new() -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config())?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        HandlerModule::add_to_linker::<_, GuestState>(&mut linker, |state| state)?;
+        let ticking = engine.weak();
+        thread::Builder::new().name("epoch".to_owned()).spawn(move || {
+            // Ends with the engine.
+            while let Some(engine) = ticking.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(EPOCH);
+            }
+        })?;
+        Ok(Self { engine, linker: Arc::new(linker) })
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        .memory_init_cow(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // With component-model async every call costs two to three times as much.
+        .concurrency_support(false)
+        .wasm_component_model(true)
+        // Off by decision, whatever wasmtime's defaults become.
+        .wasm_memory64(false)
+        .wasm_tail_call(true)
+        .wasm_relaxed_simd(false)
+        .shared_memory(false);
+    config
+}
+
+/// A guest is asked how long it has run, and others get their turn, this often.
+pub(super) const EPOCH: Duration = Duration::from_millis(10);

@@ -1,0 +1,129 @@
+//! One handler's guest: its module, its configuration, and the instance that is alive.
+//!
+//! A handler that watches several resources has one listener for each, and one guest for all of them:
+//! calls into an instance never overlap.
+
+use std::sync::Arc;
+
+use informer::Object;
+use tokio::sync::Mutex;
+use wasmtime::Store;
+
+use super::bindings::HandlerModule;
+use super::bindings::informerd::handler::types::{Failure, ObjectKey};
+use super::imports::{GuestLog, GuestState};
+use super::instance::{CallError, Instance};
+use super::limits::GuestLimits;
+use super::module::{GuestModule, ModuleError, WatchDeclaration};
+
+/// A started guest. Clones are the same one.
+#[derive(Clone)]
+pub struct Guest {
+    recipe: Arc<Recipe>,
+    /// None after a call that failed, until the next one.
+    instance: Arc<Mutex<Option<Instance>>>,
+}
+
+/// All that it takes to make an instance.
+struct Recipe {
+    module: GuestModule,
+    limits: GuestLimits,
+    /// The handler spec's `config` as JSON text.
+    config: String,
+    log: GuestLog,
+}
+
+/// What one notification asks of the guest.
+pub(super) enum Call {
+    Add { key: ObjectKey, object: Arc<Object>, in_initial_list: bool },
+    Update { key: ObjectKey, old: Arc<Object>, new: Arc<Object> },
+    Delete { key: ObjectKey, last: Arc<Object>, final_state_unknown: bool },
+    Synced,
+}
+
+impl Guest {
+    /// Makes the first instance, asks it what it watches and configures it.
+    pub async fn start(
+        module: GuestModule,
+        handler_name: &str,
+        config: String,
+        limits: GuestLimits,
+    ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
+        let log = GuestLog::new(handler_name);
+        let recipe = Recipe { module, limits, config, log };
+        let mut instance = recipe.instantiate().await?;
+        let watches = instance
+            .call(true, async |guest, store| {
+                guest.informerd_handler_handler().call_watches(store).await
+            })
+            .await?;
+        recipe.init(&mut instance).await?;
+        let watches = watches.into_iter().map(|watch| WatchDeclaration {
+            api_version: watch.api_version,
+            kind: watch.kind,
+            namespaces: watch.namespaces,
+            label_selector: watch.label_selector,
+            field_selector: watch.field_selector,
+        });
+        let watches = watches.collect();
+        let instance = Arc::new(Mutex::new(Some(instance)));
+        Ok((Self { recipe: Arc::new(recipe), instance }, watches))
+    }
+
+    /// Makes one call, in a fresh instance if the call before failed.
+    pub(super) async fn call(&self, call: Call) -> Result<Result<(), Failure>, CallError> {
+        let mut alive = self.instance.lock().await;
+        // Taken out, so that an instance whose call fails, or is cut off, is not used again.
+        let mut instance = match alive.take() {
+            Some(instance) => instance,
+            None => {
+                let mut instance = self.recipe.instantiate().await?;
+                self.recipe.init(&mut instance).await?;
+                instance
+            }
+        };
+        let answer =
+            instance.call(false, async |guest, store| call.make(guest, store).await).await?;
+        *alive = Some(instance);
+        Ok(answer)
+    }
+}
+
+impl Recipe {
+    async fn instantiate(&self) -> Result<Instance, CallError> {
+        Instance::new(&self.module, &self.limits, self.log.clone()).await
+    }
+
+    async fn init(&self, instance: &mut Instance) -> Result<(), CallError> {
+        let init = instance.call(true, async |guest, store| {
+            guest.informerd_handler_handler().call_init(store, &self.config).await
+        });
+        init.await?.map_err(CallError::ConfigRefused)
+    }
+}
+
+impl Call {
+    async fn make(
+        &self,
+        guest: &HandlerModule,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Result<(), Failure>> {
+        let handler = guest.informerd_handler_handler();
+        let objects = &mut store.data_mut().call_objects;
+        match self {
+            Self::Add { key, object, in_initial_list } => {
+                let object = objects.ticket(object);
+                handler.call_on_add(store, key, object, *in_initial_list).await
+            }
+            Self::Update { key, old, new } => {
+                let (old, new) = (objects.ticket(old), objects.ticket(new));
+                handler.call_on_update(store, key, old, new).await
+            }
+            Self::Delete { key, last, final_state_unknown } => {
+                let last = objects.ticket(last);
+                handler.call_on_delete(store, key, last, *final_state_unknown).await
+            }
+            Self::Synced => handler.call_on_synced(store).await,
+        }
+    }
+}

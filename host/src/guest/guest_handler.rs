@@ -1,0 +1,133 @@
+//! The pipeline's last step: one notification becomes one call of the guest, and one line in the
+//! log.
+//!
+//! in:   a delivery from a processor listener
+//! out:  a call into the [`Guest`]; how it ended
+//! runs: in the listener's task, on the guests' own threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use informer::{Delivery, Handled, Notification, Object, ResourceEventHandler};
+use kube::core::ApiResource;
+
+use super::bindings::informerd::handler::types::{Failure, ObjectKey, Retry};
+use super::guest::{Call, Guest};
+
+/// One handler's place at one informer.
+pub struct GuestHandler {
+    handler: Arc<str>,
+    kind: ApiResource,
+    guest: Guest,
+    /// Watches of this handler whose initial list has not been handled yet, over all its places.
+    unsynced_watches: Arc<AtomicUsize>,
+}
+
+impl GuestHandler {
+    /// `unsynced_watches` is shared by all places of one handler and starts with their number.
+    pub fn new(
+        handler: &str,
+        kind: ApiResource,
+        guest: Guest,
+        unsynced_watches: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { handler: handler.into(), kind, guest, unsynced_watches }
+    }
+
+    fn call(&self, notification: &Notification) -> Option<(&'static str, Call)> {
+        Some(match notification {
+            Notification::Added { object, in_initial_list } => (
+                "OnAdd",
+                Call::Add {
+                    key: self.key(object),
+                    object: object.clone(),
+                    in_initial_list: *in_initial_list,
+                },
+            ),
+            Notification::Updated { old, new } => (
+                "OnUpdate",
+                Call::Update { key: self.key(new), old: old.clone(), new: new.clone() },
+            ),
+            Notification::Deleted { last, final_state_unknown } => (
+                "OnDelete",
+                Call::Delete {
+                    key: self.key(last),
+                    last: last.clone(),
+                    final_state_unknown: *final_state_unknown,
+                },
+            ),
+            // The guest is told once, when the last of its watches has synced.
+            Notification::Synced => {
+                let others = |unsynced: usize| unsynced.checked_sub(1).filter(|others| *others > 0);
+                let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+                match self.unsynced_watches.fetch_update(set, fetch, others) {
+                    Ok(_) => return None,
+                    Err(_) => ("OnSynced", Call::Synced),
+                }
+            }
+        })
+    }
+
+    fn key(&self, object: &Object) -> ObjectKey {
+        ObjectKey {
+            group: self.kind.group.clone(),
+            version: self.kind.version.clone(),
+            kind: self.kind.kind.clone(),
+            namespace: object.key.namespace().map(str::to_owned),
+            name: object.key.name().to_owned(),
+            uid: object.uid.to_string(),
+            resource_version: object.resource_version.to_string(),
+        }
+    }
+
+    fn report(&self, event: &str, delivery: &Delivery, handled: &Handled) {
+        let handler = &*self.handler;
+        let resource = &*self.kind.plural;
+        let key = delivery.notification.key().map_or("", |key| key.as_str());
+        let attempt = delivery.attempt;
+        match handled {
+            Handled::Done => tracing::info!(handler, resource, key, result = "ok", "{event}"),
+            Handled::Retry { reason, .. } => {
+                tracing::warn!(
+                    handler,
+                    resource,
+                    key,
+                    attempt,
+                    result = "failed",
+                    reason,
+                    "{event}"
+                );
+            }
+            Handled::Failed { reason } => {
+                tracing::warn!(
+                    handler,
+                    resource,
+                    key,
+                    attempt,
+                    result = "failed for good",
+                    reason,
+                    "{event}"
+                );
+            }
+        }
+    }
+}
+
+impl ResourceEventHandler for GuestHandler {
+    async fn handle(&mut self, delivery: &Delivery) -> Handled {
+        let Some((event, call)) = self.call(&delivery.notification) else { return Handled::Done };
+        let handled = match self.guest.call(call).await {
+            Ok(Ok(())) => Handled::Done,
+            Ok(Err(Failure::Retry(Retry { after_ms, reason }))) => {
+                let after = after_ms.map(|after_ms| Duration::from_millis(after_ms.into()));
+                Handled::Retry { after, reason }
+            }
+            Ok(Err(Failure::Permanent(reason))) => Handled::Failed { reason },
+            // The instance is gone; the next attempt gets a fresh one.
+            Err(error) => Handled::Retry { after: None, reason: error.to_string() },
+        };
+        self.report(event, delivery, &handled);
+        handled
+    }
+}

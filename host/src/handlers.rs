@@ -1,0 +1,12 @@
+//! Handlers: what is in the handlers directory, and what runs because of it.
+
+mod spec;
+mod quantity;
+mod directory;
+mod running_handler;
+mod registry;
+
+pub use directory::{HandlerFile, LoadError, read_directory};
+pub use registry::HandlerRegistry;
+pub use running_handler::{HandlerState, HandlerStatus};
+pub use spec::{DeliverySpec, HandlerSpec, LimitsSpec, WatchSpec};

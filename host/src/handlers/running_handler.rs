@@ -1,0 +1,236 @@
+//! One handler, from its file to its place at each informer.
+//!
+//! in:   a [`HandlerFile`]
+//! out:  registrations at the informers of what it watches
+//! runs: one task per handler until it is registered or has failed.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use informer::{DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, SharedInformer};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
+
+use super::directory::HandlerFile;
+use super::registry::Surroundings;
+use crate::api_server::{ApiListerWatcher, KindError, WatchedResource, find_kind};
+use crate::guest::{Guest, GuestHandler, GuestModule, WatchDeclaration};
+
+/// Where a handler stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandlerState {
+    /// Its module is read, compiled and started.
+    Loading,
+    /// The server does not serve, or does not tell, what it watches; it is asked again.
+    Waiting(String),
+    /// It is registered at its informers.
+    Running,
+    /// It cannot be used as it is.
+    Failed(String),
+}
+
+/// What is known of a handler.
+#[derive(Clone, Debug)]
+pub struct HandlerStatus {
+    /// Its name.
+    pub name: String,
+    /// The file that describes it.
+    pub file: PathBuf,
+    /// Where it stands.
+    pub state: HandlerState,
+    /// It has handled its initial lists.
+    pub has_synced: bool,
+    /// Over all its watches.
+    pub counts: DeliveryCounts,
+    /// Notifications that it has not handled yet.
+    pub pending: usize,
+    /// Objects that failed for good.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+pub(super) struct RunningHandler {
+    file: HandlerFile,
+    state: watch::Sender<HandlerState>,
+    registrations: Mutex<Vec<Arc<HandlerRegistration>>>,
+}
+
+impl RunningHandler {
+    pub(super) fn new(file: HandlerFile) -> Self {
+        Self {
+            file,
+            state: watch::Sender::new(HandlerState::Loading),
+            registrations: Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<HandlerState> {
+        self.state.subscribe()
+    }
+
+    /// Loads the handler; ends when it is registered everywhere, or has failed.
+    pub(super) async fn load(&self, surroundings: &Surroundings) {
+        let handler = &*self.file.name;
+        let state = match self.try_load(surroundings).await {
+            Ok(resources) => {
+                let watches = resources.iter().map(ToString::to_string).collect::<Vec<_>>();
+                tracing::info!(handler, watches = watches.join("; "), "handler loaded");
+                HandlerState::Running
+            }
+            Err(problem) => {
+                let file = self.file.file.display();
+                tracing::error!(handler, %file, problem, "handler not loaded");
+                HandlerState::Failed(problem)
+            }
+        };
+        self.state.send_replace(state);
+    }
+
+    async fn try_load(&self, at: &Surroundings) -> Result<Vec<WatchedResource>, String> {
+        let HandlerFile { name, module, spec, .. } = &self.file;
+        let wasm = read_module(module).await?;
+        let (guest, declared) = self.start(at, wasm).await?;
+        let in_spec = spec.watches()?;
+        let watches = if in_spec.is_empty() { declared } else { in_spec };
+        if watches.is_empty() {
+            return Err("it watches nothing: name `spec.watches` in a handler spec, or return \
+                        them from the module's `watches`"
+                .to_owned());
+        }
+        let mut resources = Vec::new();
+        for watch in &watches {
+            resources.extend(self.find(at, watch).await?);
+        }
+        let unsynced_watches = Arc::new(AtomicUsize::new(resources.len()));
+        for resource in &resources {
+            let kind = resource.kind.clone();
+            let handler = GuestHandler::new(name, kind, guest.clone(), unsynced_watches.clone());
+            let informer = informer(at, resource);
+            let options = HandlerOptions {
+                delivery: spec.delivery(),
+                resync_period: spec.delivery.resync_period,
+                runtime: Some(at.guests.clone()),
+            };
+            let registration = informer.add_event_handler(handler, options).await;
+            self.registrations().push(Arc::new(registration));
+        }
+        Ok(resources)
+    }
+
+    async fn start(
+        &self,
+        at: &Surroundings,
+        wasm: Vec<u8>,
+    ) -> Result<(Guest, Vec<WatchDeclaration>), String> {
+        let HandlerFile { name, spec, .. } = &self.file;
+        let engine = at.engine.clone();
+        // One at a time: compiling uses every core by itself.
+        static COMPILING: Semaphore = Semaphore::const_new(1);
+        let _turn = COMPILING.acquire().await.map_err(|error| error.to_string())?;
+        let compiled =
+            tokio::task::spawn_blocking(move || GuestModule::compile(&engine, &wasm)).await;
+        let module = compiled
+            .map_err(|error| format!("compiling the module ended early: {error}"))?
+            .map_err(|error| error.to_string())?;
+        let config = spec.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
+        let (name, limits) = (name.clone(), spec.limits());
+        let started =
+            at.guests.spawn(async move { Guest::start(module, &name, config, limits).await });
+        started
+            .await
+            .map_err(|error| format!("starting the module ended early: {error}"))?
+            .map_err(|error| error.to_string())
+    }
+
+    /// The resources of one watch, as soon as the server serves them.
+    async fn find(
+        &self,
+        at: &Surroundings,
+        watch: &WatchDeclaration,
+    ) -> Result<Vec<WatchedResource>, String> {
+        let WatchDeclaration { api_version, kind, namespaces, .. } = watch;
+        let mut wait = KIND_RETRY_MIN;
+        let kind = loop {
+            let problem =
+                match find_kind(&at.client, api_version, kind, !namespaces.is_empty()).await {
+                    Ok(kind) => break kind,
+                    Err(error @ KindError::ClusterScoped { .. }) => return Err(error.to_string()),
+                    Err(error) => error.to_string(),
+                };
+            let waiting = HandlerState::Waiting(problem.clone());
+            if self.state.send_replace(waiting.clone()) != waiting {
+                let (handler, file) = (&*self.file.name, self.file.file.display());
+                tracing::warn!(handler, %file, problem, "handler waits; the server is asked again");
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(KIND_RETRY_MAX);
+        };
+        let in_namespace = |namespace: Option<String>| WatchedResource {
+            kind: kind.clone(),
+            namespace,
+            label_selector: watch.label_selector.clone(),
+            field_selector: watch.field_selector.clone(),
+        };
+        Ok(match namespaces.as_slice() {
+            [] => vec![in_namespace(None)],
+            namespaces => namespaces.iter().cloned().map(Some).map(in_namespace).collect(),
+        })
+    }
+
+    /// Takes nothing new, and lets the handler finish what is queued until the deadline; gives how
+    /// many notifications were not delivered.
+    pub(super) async fn drain(&self, deadline: Duration) -> usize {
+        // Kept, so that what became of the notifications can still be told.
+        let registrations = self.registrations().clone();
+        join_all(registrations.iter().map(|it| it.remove(deadline))).await.into_iter().sum()
+    }
+
+    pub(super) fn status(&self) -> HandlerStatus {
+        let registrations = self.registrations();
+        let mut counts = DeliveryCounts::default();
+        for registration in registrations.iter() {
+            counts += registration.counts();
+        }
+        HandlerStatus {
+            name: self.file.name.clone(),
+            file: self.file.file.clone(),
+            state: self.state.borrow().clone(),
+            has_synced: !registrations.is_empty() && registrations.iter().all(|it| it.has_synced()),
+            counts,
+            pending: registrations.iter().map(|it| it.pending()).sum(),
+            dead_letters: registrations.iter().flat_map(|it| it.dead_letters()).collect(),
+        }
+    }
+
+    fn registrations(&self) -> std::sync::MutexGuard<'_, Vec<Arc<HandlerRegistration>>> {
+        self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
+    at.informers.informer(resource.clone(), || {
+        let lister_watcher = ApiListerWatcher::new(at.client.clone(), resource.clone());
+        SharedInformer::start(lister_watcher, None)
+    })
+}
+
+async fn read_module(module: &PathBuf) -> Result<Vec<u8>, String> {
+    let named = |error: std::io::Error| format!("module {}: {error}", module.display());
+    let size = tokio::fs::metadata(module).await.map_err(named)?.len();
+    if size > MODULE_BYTES_MAX {
+        return Err(format!(
+            "module {} has {size} bytes, more than {MODULE_BYTES_MAX}",
+            module.display()
+        ));
+    }
+    tokio::fs::read(module).await.map_err(named)
+}
+
+/// A Python runtime is 18 MB, the largest that was tried.
+const MODULE_BYTES_MAX: u64 = 32 << 20;
+
+/// How often the server is asked again for a kind that it does not serve.
+const KIND_RETRY_MIN: Duration = Duration::from_secs(1);
+const KIND_RETRY_MAX: Duration = Duration::from_secs(30);

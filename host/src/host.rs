@@ -1,0 +1,87 @@
+//! The running host: an engine, the guests' threads, the handlers and the health endpoint.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::guest::GuestEngine;
+use crate::handlers::{HandlerRegistry, read_directory};
+use crate::health::HealthServer;
+
+/// Everything that runs. Stop it with [`Host::stop`].
+pub struct Host {
+    handlers: Arc<HandlerRegistry>,
+    health: HealthServer,
+    /// Taken when it is dropped: a runtime must not be dropped on a thread of another.
+    guests: Option<Runtime>,
+}
+
+impl Host {
+    /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
+    /// free one.
+    pub async fn start(client: Client, http: SocketAddr) -> anyhow::Result<Self> {
+        let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
+        let guests = Builder::new_multi_thread()
+            .thread_name("guest")
+            .enable_all()
+            .build()
+            .context("cannot start the guests' threads")?;
+        let handlers = HandlerRegistry::new(client, engine, guests.handle().clone());
+        let handlers = Arc::new(handlers);
+        let health = HealthServer::start(http, handlers.clone()).await?;
+        Ok(Self { handlers, health, guests: Some(guests) })
+    }
+
+    /// Loads what the directory describes. A bad file is reported and does not keep the others; an
+    /// unreadable directory is an error.
+    pub fn load_directory(&self, directory: &Path) -> anyhow::Result<()> {
+        let (handlers, errors) = read_directory(directory).with_context(|| {
+            format!("cannot read the handlers directory {} (--handlers)", directory.display())
+        })?;
+        for error in &errors {
+            tracing::error!(file = %error.file.display(), problem = error.problem, "no handler");
+        }
+        if handlers.is_empty() {
+            tracing::warn!(
+                "no handlers in {}: put a .wasm module or a handler spec there",
+                directory.display()
+            );
+        }
+        for handler in handlers {
+            self.handlers.load(handler);
+        }
+        Ok(())
+    }
+
+    /// The handlers.
+    pub fn handlers(&self) -> &Arc<HandlerRegistry> {
+        &self.handlers
+    }
+
+    /// Where health, readiness and metrics are.
+    pub fn http_address(&self) -> SocketAddr {
+        self.health.address()
+    }
+
+    /// Stops intake, lets running calls and what is queued end, and cuts off what takes longer
+    /// than [`DRAIN_MAX`].
+    pub async fn stop(&self) {
+        self.handlers.stop(DRAIN_MAX).await;
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+    }
+}
+
+/// How long handlers may take to finish what is queued when the host stops.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,111 @@
+//! The value at a JSON pointer (RFC 6901) in a text, without building a tree.
+//!
+//! Each step skips what is not on the way, and does not recurse into it: depth does not matter.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The text of the value; none if there is nothing, or the pointer is malformed.
+pub(crate) fn get<'a>(json: &'a str, pointer: &str) -> Option<&'a str> {
+    if pointer.is_empty() {
+        return Some(json);
+    }
+    let mut value = json;
+    for token in pointer.strip_prefix('/')?.split('/') {
+        let token = match token.contains('~') {
+            true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
+            false => Cow::Borrowed(token),
+        };
+        value = child(value, &token)?;
+    }
+    Some(value)
+}
+
+fn child<'a>(json: &'a str, token: &str) -> Option<&'a str> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let mut found = None;
+    // What follows the wanted value is not read, so this "fails" where the value was found.
+    let _ = deserializer.deserialize_any(Child { token, found: &mut found });
+    found
+}
+
+struct Child<'t, 'f, 'a> {
+    token: &'t str,
+    found: &'f mut Option<&'a str>,
+}
+
+impl<'a> Visitor<'a> for Child<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            if key == self.token {
+                *self.found = Some(map.next_value::<&'a RawValue>()?.get());
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
+        let is_index = self.token == "0" || !self.token.starts_with(['0', '+']);
+        let Some(index) = self.token.parse::<usize>().ok().filter(|_| is_index) else {
+            return Ok(());
+        };
+        for _ in 0..index {
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        *self.found = seq.next_element::<&'a RawValue>()?.map(RawValue::get);
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::get;
+
+    const JSON: &str = r#"{"a":{"b":[10,{"c":"d"},[]]},"m~n":1,"x/y":2,"\u0065":3,"":4,"n":null}"#;
+
+    #[test]
+    fn values_are_found_as_rfc_6901_says() {
+        assert_eq!(get(JSON, ""), Some(JSON));
+        assert_eq!(get(JSON, "/a/b/0"), Some("10"));
+        assert_eq!(get(JSON, "/a/b/1/c"), Some("\"d\""));
+        assert_eq!(get(JSON, "/a/b/2"), Some("[]"));
+        assert_eq!(get(JSON, "/m~0n"), Some("1"));
+        assert_eq!(get(JSON, "/x~1y"), Some("2"));
+        assert_eq!(get(JSON, "/e"), Some("3"), "keys may be escaped");
+        assert_eq!(get(JSON, "/"), Some("4"), "the empty key is a key");
+        assert_eq!(get(JSON, "/n"), Some("null"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        for pointer in ["a", "/b", "/a/b/3", "/a/b/-", "/a/b/01", "/a/b/+1", "/a/b/0/x", "/n/x"] {
+            assert_eq!(get(JSON, pointer), None, "{pointer}");
+        }
+        assert_eq!(get("", "/a"), None);
+        assert_eq!(get("{\"a\"", "/a"), None);
+    }
+
+    #[test]
+    fn depth_is_no_limit() {
+        let deep =
+            format!("{{\"skip\":{0}1{1},\"a\":{0}1{1}}}", "[".repeat(9_999), "]".repeat(9_999));
+        assert_eq!(get(&deep, &format!("/a{}", "/0".repeat(9_999))), Some("1"));
+    }
+}

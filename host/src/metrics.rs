@@ -1,0 +1,110 @@
+//! What is known of informers and handlers, in Prometheus' words. Read when it is asked for; nothing
+//! is counted twice.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::handlers::{HandlerRegistry, HandlerState};
+
+/// A registry that reads the handlers' and informers' state.
+pub(crate) fn registry(handlers: Arc<HandlerRegistry>) -> Registry {
+    let mut registry = Registry::with_prefix("informerd");
+    registry.register_collector(Box::new(HandlersCollector(handlers)));
+    registry
+}
+
+struct HandlersCollector(Arc<HandlerRegistry>);
+
+impl fmt::Debug for HandlersCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandlersCollector")
+    }
+}
+
+impl Collector for HandlersCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let informers: Vec<_> = self
+            .0
+            .informers()
+            .into_iter()
+            .map(|(resource, informer)| (resource.to_string(), informer))
+            .collect();
+        let mut each = |name: &str, help: &str, kind: Kind, value: &dyn Fn(usize) -> u64| {
+            let labels = informers.iter().map(|(resource, _)| resource.as_str());
+            series(&mut encoder, (name, help, kind), "resource", labels, value)
+        };
+        let at = |index: usize| &informers[index].1;
+        use Kind::{Count, Level};
+        each("informer_objects", "Objects in the cache", Level, &|i| at(i).lister().len() as u64)?;
+        each("informer_synced", "The first list is applied", Level, &|i| {
+            at(i).has_synced().into()
+        })?;
+        each("informer_failing", "The server cannot be followed", Level, &|i| {
+            at(i).status().borrow().failure.is_some().into()
+        })?;
+        each("informer_lists", "Complete lists", Count, &|i| at(i).counters().lists.get())?;
+        each("informer_watches", "Watches opened", Count, &|i| at(i).counters().watches.get())?;
+        each("informer_events", "Watch events", Count, &|i| at(i).counters().events.get())?;
+        each("informer_failures", "Failed requests", Count, &|i| at(i).counters().failures.get())?;
+        each("informer_rejected", "Objects left out", Count, &|i| at(i).counters().rejected.get())?;
+        each("informer_process_loop_restarts", "Early ends", Count, &|i| {
+            at(i).counters().process_loop_restarts.get()
+        })?;
+
+        let handlers = self.0.statuses();
+        let mut each = |name: &str, help: &str, kind: Kind, value: &dyn Fn(usize) -> u64| {
+            let labels = handlers.iter().map(|handler| handler.name.as_str());
+            series(&mut encoder, (name, help, kind), "handler", labels, value)
+        };
+        let at = |index: usize| &handlers[index];
+        each("handler_running", "It is registered at its informers", Level, &|i| {
+            (at(i).state == HandlerState::Running).into()
+        })?;
+        each("handler_synced", "It handled its initial lists", Level, &|i| {
+            at(i).has_synced.into()
+        })?;
+        each("handler_pending", "Notifications queued", Level, &|i| at(i).pending as u64)?;
+        each("handler_dead_letters", "Objects that failed for good", Level, &|i| {
+            at(i).dead_letters.len() as u64
+        })?;
+        each("handler_delivered", "Notifications handled", Count, &|i| at(i).counts.delivered)?;
+        each("handler_failed", "Attempts that failed", Count, &|i| at(i).counts.failed)?;
+        each("handler_merged", "Notifications merged", Count, &|i| at(i).counts.merged)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Count,
+    Level,
+}
+
+/// One metric with one label: `value` of each index.
+fn series<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, kind): (&str, &str, Kind),
+    label: &str,
+    values: impl Iterator<Item = &'a str>,
+    value: &dyn Fn(usize) -> u64,
+) -> fmt::Result {
+    let metric_type = match kind {
+        Kind::Count => ConstCounter::new(0u64).metric_type(),
+        Kind::Level => ConstGauge::new(0u64).metric_type(),
+    };
+    let mut metric: MetricEncoder<'_> = encoder.encode_descriptor(name, help, None, metric_type)?;
+    for (index, of) in values.enumerate() {
+        let labels = [(label, of)];
+        let series = metric.encode_family(&labels)?;
+        match kind {
+            Kind::Count => ConstCounter::new(value(index)).encode(series)?,
+            Kind::Level => ConstGauge::new(value(index)).encode(series)?,
+        }
+    }
+    Ok(())
+}
