@@ -1,1 +1,12 @@
-//!
+//! Everything that crosses more than one crate. One binary; this is its table of contents.
+
+/// On a real kube-apiserver and etcd: the pipeline end to end, faults included.
+mod cluster;
+/// Hostile and broken guests beside good ones.
+mod guests;
+/// What bad input gets: files, modules, kinds, servers.
+mod bad_input;
+/// The binary as a user runs it: arguments, signals, output, health.
+mod command_line;
+/// The embedded API server answers as a real one does.
+mod dev_server_parity;

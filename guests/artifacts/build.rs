@@ -110,6 +110,8 @@ fn build(guests_folder: &Path, target_folder: &Path, guests: &[String]) -> Resul
     for (name, _) in env::vars_os().filter(|(name, _)| is_outer_builds(name)) {
         command.env_remove(name);
     }
+    // Set and empty, it also overrules flags in a config file.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "");
     let status = command.status().map_err(|error| format!("failed to start cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("failed to build the guests: {status}")) }
 }
@@ -138,7 +140,8 @@ fn is_outer_builds(name: &OsStr) -> bool {
 
 fn artifacts_rs(guests: &[String], folder: &Path) -> Result<String, String> {
     let mut constants = String::new();
-    let mut all = String::new();
+    let mut all = String::from("/// Every guest's name and path.\n");
+    all.push_str("pub const ALL: &[(&str, &str)] = &[\n");
     for guest in guests {
         let path = folder.join(guest).with_extension("wasm");
         if !path.is_file() {
@@ -149,9 +152,7 @@ fn artifacts_rs(guests: &[String], folder: &Path) -> Result<String, String> {
         writeln!(constants, "pub const {constant}: &str = {path:?};").ok();
         writeln!(all, "    (\"{guest}\", {constant}),").ok();
     }
-    Ok(format!(
-        "{constants}\n/// Every guest's name and path.\npub const ALL: &[(&str, &str)] = &[\n{all}];\n"
-    ))
+    Ok(format!("{constants}{all}];\n"))
 }
 
 fn folder_of(variable: &str) -> Result<PathBuf, String> {

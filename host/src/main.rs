@@ -68,7 +68,8 @@ async fn serve(client: Client, args: &HostArgs, terminal: &Terminal) -> anyhow::
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: running calls and what is queued may end");
+    let informers = host.handlers().informers();
     host.stop().await;
-    eprint!("{}", summary(host.handlers()));
+    eprint!("{}", summary(host.handlers(), &informers));
     Ok(())
 }

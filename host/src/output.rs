@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use informer::SharedInformer;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::api_server::WatchedResource;
 use crate::handlers::{HandlerRegistry, HandlerState};
 
 /// How log lines look.
@@ -29,7 +31,8 @@ pub struct Terminal(MultiProgress);
 impl Terminal {
     /// Sends the log to standard error. `filter` is a level, or `target=level` pairs.
     pub fn start_log(&self, format: LogFormat, filter: &str) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(filter)
+        // What fails in a request is said by who made the request, with what happens next.
+        let filter = EnvFilter::try_new(format!("kube_client=off,{filter}"))
             .map_err(|error| anyhow::anyhow!("--log {filter:?} is no level or filter: {error}"))?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -79,7 +82,10 @@ fn progress(handlers: &HandlerRegistry) -> String {
 }
 
 /// What has been done, for the end.
-pub fn summary(handlers: &HandlerRegistry) -> String {
+pub fn summary(
+    handlers: &HandlerRegistry,
+    informers: &[(WatchedResource, SharedInformer)],
+) -> String {
     let mut text = String::from("summary\n");
     for status in handlers.statuses() {
         let state = match &status.state {
@@ -107,7 +113,7 @@ pub fn summary(handlers: &HandlerRegistry) -> String {
             );
         }
     }
-    for (resource, informer) in handlers.informers() {
+    for (resource, informer) in informers {
         let counters = informer.counters();
         let _ = writeln!(
             text,

@@ -1,1 +1,15 @@
-//!
+//! What the tests stand on: a host in this process, what its handlers were told, writers, faults.
+
+mod captured_log;
+mod deliveries;
+mod test_host;
+mod test_objects;
+mod tcp_proxy;
+
+pub use captured_log::{capture_log, problems_of, said_by};
+pub use deliveries::{Delivery, Event, assert_chain, deliveries_of, final_view};
+pub use tcp_proxy::TcpProxy;
+pub use test_host::{TestHost, eventually};
+pub use test_objects::{
+    Kind, View, config_map, config_maps, pod, pods, server_view, storm, widget, widgets,
+};

@@ -12,6 +12,8 @@ use informerd::handler::objects;
 
 struct ConfigMapDiff;
 
+// A native linker refuses the names of the exports.
+#[cfg(target_family = "wasm")]
 export!(ConfigMapDiff);
 
 impl Guest for ConfigMapDiff {

@@ -17,6 +17,8 @@ use std::cell::RefCell;
 
 struct PodReporter;
 
+// A native linker refuses the names of the exports.
+#[cfg(target_family = "wasm")]
 export!(PodReporter);
 
 impl Guest for PodReporter {
@@ -41,9 +43,9 @@ impl Guest for PodReporter {
     }
 
     fn on_update(key: ObjectKey, old: Ticket, new: Ticket) -> Result<(), Failure> {
-        // `old` may be a state that this instance never got: a trap loses its memory.
-        let again = objects::get(old, RESOURCE_VERSION) == objects::get(new, RESOURCE_VERSION);
-        see(&key, new, if again { Seen::Again } else { Seen::Live })
+        let old_version = objects::get(old, "/metadata/resourceVersion");
+        let is_resync = old_version.is_some_and(|it| it.trim_matches('"') == key.resource_version);
+        see(&key, new, if is_resync { Seen::Again } else { Seen::Live })
     }
 
     fn on_delete(key: ObjectKey, _last: Ticket, unknown: bool) -> Result<(), Failure> {
@@ -82,8 +84,6 @@ fn write(lines: Vec<Line>) {
         log(level, &text);
     }
 }
-
-const RESOURCE_VERSION: &str = "/metadata/resourceVersion";
 
 thread_local! {
     static REPORTER: RefCell<Reporter> = RefCell::default();

@@ -15,6 +15,8 @@ use std::cell::RefCell;
 
 struct Recorder;
 
+// A native linker refuses the names of the exports.
+#[cfg(target_family = "wasm")]
 export!(Recorder);
 
 /// One notification. A field that the event does not have is left out.

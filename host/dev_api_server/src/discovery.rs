@@ -1,7 +1,7 @@
 //! Discovery documents: which groups, versions and resources there are.
 //!
-//! in: the served resources; out: the JSON of `/version`, `/api`, `/apis` and below. Only the
-//! unaggregated form: clients that ask for the aggregated one first fall back to it.
+//! in: the served resources; out: the JSON of `/version`, `/api`, `/apis` and below, one document
+//! per group version or all aggregated, whatever the client accepts first.
 
 use std::cmp::Reverse;
 
@@ -26,14 +26,41 @@ pub(crate) fn core_versions(server_address: &str) -> Value {
 
 /// `/apis`
 pub(crate) fn groups(resources: &Resources) -> Value {
-    let mut names: Vec<&str> = Vec::new();
-    for resource in resources.iter().filter(|it| !it.group.is_empty()) {
-        if !names.contains(&resource.group.as_str()) {
-            names.push(&resource.group);
-        }
-    }
-    let groups: Vec<Value> = names.iter().filter_map(|name| describe(resources, name)).collect();
+    let names = group_names(resources).into_iter().filter(|name| !name.is_empty());
+    let groups: Vec<Value> = names.filter_map(|name| describe(resources, name)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// `/api`, which is the core group, and `/apis`, which is the others: all there is about each.
+pub(crate) fn aggregated(resources: &Resources, core: bool) -> Value {
+    let names = group_names(resources).into_iter().filter(|name| name.is_empty() == core);
+    let items = names.map(|name| {
+        let versions = versions(resources, name).into_iter().map(|version| {
+            let described = of(resources, name, version).map(describe_aggregated);
+            let described: Vec<Value> = described.collect();
+            json!({"version": version, "freshness": "Current", "resources": described})
+        });
+        json!({"metadata": {"name": name}, "versions": versions.collect::<Vec<_>>()})
+    });
+    json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
+        "items": items.collect::<Vec<_>>(),
+    })
+}
+
+fn describe_aggregated(resource: &Resource) -> Value {
+    let kind = json!({
+        "group": resource.group, "version": resource.version, "kind": resource.kind
+    });
+    let status = resource
+        .has_status
+        .then(|| json!({"subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS}));
+    json!({
+        "resource": resource.plural, "responseKind": kind, "singularResource": resource.singular,
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+        "shortNames": resource.short_names, "categories": resource.categories, "verbs": VERBS,
+        "subresources": status.into_iter().collect::<Vec<_>>(),
+    })
 }
 
 /// `/apis/{group}`
@@ -48,7 +75,7 @@ pub(crate) fn group(resources: &Resources, name: &str) -> Option<Value> {
 pub(crate) fn resource_list(resources: &Resources, group: &str, version: &str) -> Option<Value> {
     let mut entries = Vec::new();
     let mut group_version = None;
-    for resource in resources.iter().filter(|it| it.group == group && it.version == version) {
+    for resource in of(resources, group, version) {
         group_version = Some(resource.api_version());
         entries.push(json!({
             "name": resource.plural, "singularName": resource.singular, "kind": resource.kind,
@@ -107,15 +134,40 @@ fn api_path(resource: &Resource) -> String {
 }
 
 fn describe(resources: &Resources, name: &str) -> Option<Value> {
-    let in_group = resources.iter().filter(|it| it.group == name && !it.group.is_empty());
-    let mut versions: Vec<&str> = in_group.map(|it| it.version.as_str()).collect();
-    versions.sort_by_key(|version| Reverse(priority(version)));
-    versions.dedup();
     let entry =
         |version: &&str| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    let versions = versions(resources, name);
     let preferred = entry(versions.first()?);
     let versions: Vec<Value> = versions.iter().map(entry).collect();
     Some(json!({"name": name, "versions": versions, "preferredVersion": preferred}))
+}
+
+fn group_names(resources: &Resources) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for resource in resources.iter() {
+        if !names.contains(&resource.group.as_str()) {
+            names.push(&resource.group);
+        }
+    }
+    names
+}
+
+/// A group's versions, the preferred one first.
+fn versions<'a>(resources: &'a Resources, group: &str) -> Vec<&'a str> {
+    let in_group = resources.iter().filter(|it| it.group == group);
+    let mut versions: Vec<&str> = in_group.map(|it| it.version.as_str()).collect();
+    versions.sort_by_key(|version| Reverse(priority(version)));
+    versions.dedup();
+    versions
+}
+
+fn of<'a>(
+    resources: &'a Resources,
+    group: &str,
+    version: &str,
+) -> impl Iterator<Item = &'a Resource> {
+    let resources = resources.iter().map(AsRef::as_ref);
+    resources.filter(move |it: &&Resource| it.group == group && it.version == version)
 }
 
 /// Kubernetes' order of versions: v2, v1, v1beta2, v1beta1, v1alpha1, then anything else.

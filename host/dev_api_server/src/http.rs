@@ -57,10 +57,10 @@ impl Server {
         let (group, version, rest) = match path[..] {
             ["api", version, ref rest @ ..] => ("", version, rest),
             ["apis", group, version, ref rest @ ..] => (group, version, rest),
-            _ => return self.describe(&parts.method, &path),
+            _ => return self.describe(&parts, &path),
         };
         if rest.is_empty() {
-            return self.describe(&parts.method, &path);
+            return self.describe(&parts, &path);
         }
         let request = self.objects_request(&parts, group, version, rest)?;
         let body = to_bytes(body, BODY_MAX).await;
@@ -69,12 +69,18 @@ impl Server {
     }
 
     /// Discovery and health.
-    fn describe(&self, method: &Method, path: &[&str]) -> Result<Response, Status> {
+    fn describe(&self, parts: &Parts, path: &[&str]) -> Result<Response, Status> {
+        let accept = header_text(&parts.headers, header::ACCEPT);
+        let aggregated = accept.split(',').any(|it| it.trim() == AGGREGATED);
         let state = self.storage.lock();
         let resources = &state.resources;
         let document = match *path {
             ["healthz" | "livez" | "readyz", ..] => return Ok("ok".into_response()),
             ["version"] => Some(discovery::version()),
+            ["api" | "apis"] if aggregated => {
+                let document = discovery::aggregated(resources, path == ["api"]).to_string();
+                return Ok(response_of(AGGREGATED, StatusCode::OK, document));
+            }
             ["api"] => Some(discovery::core_versions(&self.address)),
             ["apis"] => Some(discovery::groups(resources)),
             ["apis", group] => discovery::group(resources, group),
@@ -85,7 +91,7 @@ impl Server {
             _ => None,
         };
         let document = document.ok_or_else(Status::unknown_path)?;
-        if method != Method::GET && method != Method::HEAD {
+        if parts.method != Method::GET && parts.method != Method::HEAD {
             return Err(Status::method_not_allowed());
         }
         Ok(json_response(StatusCode::OK, document.to_string()))
@@ -292,12 +298,17 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 fn json_response(code: StatusCode, body: impl Into<Body>) -> Response {
+    response_of("application/json", code, body)
+}
+
+fn response_of(media_type: &'static str, code: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
+/// Clients know the aggregated form by this content type, and ask for it with the same text.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// A real server's limit on a request's body.
 const BODY_MAX: usize = 3 * 1024 * 1024;

@@ -5,7 +5,7 @@
 //! scan of all of it, once it is quiet. A file that cannot be understood counts as it last did.
 //! Between two scans an object gets only what changed in its manifest, so what clients wrote stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -93,8 +93,8 @@ struct Manifests {
     dir: PathBuf,
     files: BTreeMap<PathBuf, File>,
     applied: BTreeMap<ManifestKey, Value>,
-    /// Why a manifest is not applied, to say so once.
-    problems: HashMap<ManifestKey, String>,
+    /// Those of the last scan, so that each is told once.
+    problems: BTreeSet<Problem>,
 }
 
 /// A file's bytes, and the manifests of its last good state.
@@ -102,6 +102,7 @@ struct Manifests {
 struct File {
     content: Vec<u8>,
     manifests: Vec<Manifest>,
+    problem: Option<Problem>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ struct Manifest {
 }
 
 /// Which object a manifest is about, in the order in which objects are applied.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct ManifestKey {
     rank: u8,
     api_version: String,
@@ -122,9 +123,10 @@ struct ManifestKey {
     name: String,
 }
 
-/// Why a file is not taken.
-#[derive(Debug, PartialEq)]
+/// Why a manifest, or the file with it, is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
+    path: PathBuf,
     document: usize,
     problem: String,
 }
@@ -137,7 +139,8 @@ impl Manifests {
 
     fn scan(&mut self) -> io::Result<()> {
         self.read()?;
-        let desired = self.desired();
+        let mut problems = BTreeSet::new();
+        let desired = desired(&self.files, &mut problems);
         let gone = self.applied.keys().rev().filter(|key| !desired.contains_key(key));
         for key in gone.cloned().collect::<Vec<_>>() {
             self.applied.remove(&key);
@@ -145,36 +148,33 @@ impl Manifests {
             let _ = self.storage.delete(&key.api_version, &key.kind, &key.namespace, &key.name);
         }
         // With its definition a custom object went; it has to be applied again if that returns.
-        let resources = |key: &ManifestKey| {
+        self.applied.retain(|key, _| {
             self.storage.lock().resources.of_kind(&key.api_version, &key.kind).is_some()
-        };
-        self.applied.retain(|key, _| resources(key));
-        self.problems.retain(|key, _| desired.contains_key(key));
+        });
         for (key, (path, manifest)) in desired {
-            self.apply(key, &path, manifest);
+            problems.extend(self.apply(key, path, manifest));
         }
+        problems.extend(self.files.values().filter_map(|it| it.problem.clone()));
+        for Problem { path, document, problem } in problems.difference(&self.problems) {
+            tracing::warn!(file = %path.display(), document, %problem, "a manifest is not applied");
+        }
+        self.problems = problems;
         Ok(())
     }
 
-    fn apply(&mut self, key: ManifestKey, path: &Path, manifest: Manifest) {
+    fn apply(&mut self, key: ManifestKey, path: PathBuf, manifest: Manifest) -> Option<Problem> {
+        let Manifest { document, value, .. } = manifest;
         let previous = self.applied.get(&key);
-        if previous == Some(&manifest.value) {
-            return;
+        if previous == Some(&value) {
+            return None;
         }
-        let applied = self.storage.lock().apply(previous, &manifest.value);
+        let applied = self.storage.lock().apply(previous, &value);
         match applied {
             Ok(_) => {
-                self.problems.remove(&key);
-                self.applied.insert(key, manifest.value);
+                self.applied.insert(key, value);
+                None
             }
-            Err(status) => {
-                let problem = status.to_string();
-                if self.problems.get(&key) != Some(&problem) {
-                    let (file, document) = (path.display(), manifest.document);
-                    tracing::warn!(%file, document, %problem, "a manifest is not applied");
-                    self.problems.insert(key, problem);
-                }
-            }
+            Err(status) => Some(Problem { path, document, problem: status.to_string() }),
         }
     }
 
@@ -194,37 +194,38 @@ impl Manifests {
                 }
             };
             let file = self.files.entry(path.clone()).or_default();
-            if file.content == content {
+            if file.content == content && !content.is_empty() {
                 continue;
             }
             match manifests(&path, &content) {
-                Ok(manifests) => file.manifests = manifests,
-                Err(Problem { document, problem }) => {
-                    let file = path.display();
-                    tracing::warn!(%file, document, %problem, "a file counts as it last did");
+                Ok(manifests) => *file = File { content, manifests, problem: None },
+                Err(problem) => {
+                    file.content = content;
+                    file.problem = Some(problem);
                 }
             }
-            file.content = content;
         }
         Ok(())
     }
+}
 
-    /// One manifest per object: the first one, by path.
-    fn desired(&mut self) -> BTreeMap<ManifestKey, (PathBuf, Manifest)> {
-        let mut desired: BTreeMap<ManifestKey, (PathBuf, Manifest)> = BTreeMap::new();
-        for (path, file) in &self.files {
-            for manifest in &file.manifests {
-                if let Some((first, _)) = desired.get(&manifest.key) {
-                    let (file, document) = (path.display(), manifest.document);
-                    let problem = format!("{} has this object already", first.display());
-                    tracing::warn!(%file, document, %problem, "a manifest is not applied");
-                    continue;
-                }
-                desired.insert(manifest.key.clone(), (path.clone(), manifest.clone()));
-            }
+/// One manifest per object: the first one, by path.
+fn desired(
+    files: &BTreeMap<PathBuf, File>,
+    problems: &mut BTreeSet<Problem>,
+) -> BTreeMap<ManifestKey, (PathBuf, Manifest)> {
+    let mut desired: BTreeMap<ManifestKey, (PathBuf, Manifest)> = BTreeMap::new();
+    let all = files.iter().flat_map(|(path, file)| file.manifests.iter().map(move |it| (path, it)));
+    for (path, manifest) in all {
+        if let Some((first, _)) = desired.get(&manifest.key) {
+            let problem = format!("{} has this object already", first.display());
+            let document = manifest.document;
+            problems.insert(Problem { path: path.clone(), document, problem });
+            continue;
         }
-        desired
+        desired.insert(manifest.key.clone(), (path.clone(), manifest.clone()));
     }
+    desired
 }
 
 fn find(dir: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -246,10 +247,15 @@ fn find(dir: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
+/// A file's manifests, or the first problem, for which the file counts as it last did.
 fn manifests(path: &Path, content: &[u8]) -> Result<Vec<Manifest>, Problem> {
+    let problem = |document, why: String| {
+        let problem = format!("{why}; the file counts as it last did");
+        Problem { path: path.to_owned(), document, problem }
+    };
     if content.is_empty() {
         // As likely being written as meant; removing the file is unmistakable.
-        return Err(Problem { document: 1, problem: "the file is empty".to_owned() });
+        return Err(problem(1, "the file is empty".to_owned()));
     }
     let documents: Vec<Result<Value, String>> = if path.extension() == Some(OsStr::new("json")) {
         let values = serde_json::Deserializer::from_slice(content).into_iter();
@@ -266,9 +272,8 @@ fn manifests(path: &Path, content: &[u8]) -> Result<Vec<Manifest>, Problem> {
     let mut manifests = Vec::new();
     for (index, value) in documents.into_iter().enumerate() {
         let document = index + 1;
-        value
-            .and_then(|value| collect(value, document, &mut manifests))
-            .map_err(|problem| Problem { document, problem })?;
+        let collected = value.and_then(|value| collect(value, document, &mut manifests));
+        collected.map_err(|why| problem(document, why))?;
     }
     Ok(manifests)
 }
@@ -346,12 +351,13 @@ items:
     fn a_problem_names_its_document() {
         let good = "{apiVersion: v1, kind: Pod, metadata: {name: a}}";
         let missing = problem("x.yml", &format!("{good}\n---\nkind: Pod\nmetadata: {{name: b}}"));
-        assert_eq!((missing.document, missing.problem.as_str()), (2, "apiVersion is missing"));
+        assert_eq!(missing.document, 2);
+        assert!(missing.problem.starts_with("apiVersion is missing"), "{}", missing.problem);
         let broken = problem("x.yaml", &format!("{good}\n---\n{good}\n---\nkind: [Pod"));
         assert_eq!(broken.document, 3);
         assert!(broken.problem.contains("line 5"), "{}", broken.problem);
         assert_eq!(problem("x.json", r#"{"kind": "Pod""#).document, 1);
-        assert_eq!(problem("x.yaml", "").problem, "the file is empty");
-        assert_eq!(problem("x.yaml", "- a").problem, "apiVersion is missing");
+        assert!(problem("x.yaml", "").problem.starts_with("the file is empty"));
+        assert!(problem("x.yaml", "- a").problem.starts_with("apiVersion is missing"));
     }
 }

@@ -118,11 +118,13 @@ impl State {
         if !content(resource, &next).eq(content(resource, &old)) {
             increment_generation(&mut next);
         }
-        let next = self.put(target, next)?;
         if is_terminating(&next) && !has_finalizers(&next) {
-            return Ok(self.remove(target).unwrap_or(next));
+            // apiserver: Store.deleteWithoutFinalizers removes the last stored state, without an
+            // event of the finalizers' removal, and answers with what was asked for.
+            self.remove(target);
+            return Ok(Object::new(next));
         }
-        Ok(next)
+        self.put(target, next)
     }
 
     /// The object after the patch, and whether the patch created it: only an apply does.

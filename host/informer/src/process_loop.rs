@@ -145,6 +145,14 @@ impl ProcessLoop {
     fn queue(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
         let fifo = &mut self.delta_fifo;
+        if let Some(version) = &mut self.reflected_version
+            && let Reflected::Added(object)
+            | Reflected::Updated(object)
+            | Reflected::Deleted(object) = &reflected
+        {
+            // A list waits to be applied, and this is newer.
+            *version = object.resource_version.to_string();
+        }
         let left_out = match reflected {
             Reflected::Added(object) => fifo.add(object).err().into_iter().collect(),
             Reflected::Updated(object) => fifo.update(object).err().into_iter().collect(),

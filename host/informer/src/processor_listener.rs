@@ -66,6 +66,11 @@ impl ListenerQueue {
         self.0.changed.notify_one();
     }
 
+    #[cfg(test)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     pub(crate) fn pending(&self) -> MutexGuard<'_, PendingNotifications> {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use crate::delta_fifo::{DeltaFifo, TransformFunc};
@@ -122,11 +122,16 @@ impl SharedInformer {
         let HandlerOptions { delivery, resync_period, runtime } = options;
         let queue = ListenerQueue::new(delivery);
         let runtime = runtime.unwrap_or_else(Handle::current);
-        let task = runtime.spawn(processor_listener::run(queue.clone(), handler));
-        let task = Mutex::new(Some(task));
+        let (running, ended) = watch::channel(());
+        let listener = processor_listener::run(queue.clone(), handler);
+        let task = runtime.spawn(async move {
+            let _running = running;
+            listener.await;
+        });
+        let task = task.abort_handle();
         // Made first, so that the task ends if this call is given up.
         let registration =
-            HandlerRegistration { queue: queue.clone(), task, _informer: self.clone() };
+            HandlerRegistration { queue: queue.clone(), task, ended, _informer: self.clone() };
         let add = Command::AddListener { queue, resync_period };
         if self.0.commands.send(add).await.is_err() {
             // The informer has stopped: nothing will ever come.
@@ -198,7 +203,9 @@ impl SharedInformer {
 /// client-go: `ResourceEventHandlerRegistration`.
 pub struct HandlerRegistration {
     queue: ListenerQueue,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: AbortHandle,
+    /// Closed when the task has ended, however it did.
+    ended: watch::Receiver<()>,
     /// The informer runs while somebody is registered.
     _informer: SharedInformer,
 }
@@ -246,12 +253,8 @@ impl HandlerRegistration {
     /// then it is cut off, in the middle of a call if need be. Gives how many were not delivered.
     pub async fn remove(&self, deadline: Duration) -> usize {
         self.queue.close();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut task) = task
-            && timeout(deadline, &mut task).await.is_err()
-        {
-            task.abort();
-        }
+        let _ = timeout(deadline, self.ended.clone().changed()).await;
+        self.task.abort();
         self.queue.pending().len()
     }
 }
@@ -259,9 +262,7 @@ impl HandlerRegistration {
 impl Drop for HandlerRegistration {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 

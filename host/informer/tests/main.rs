@@ -2,4 +2,6 @@
 
 mod objects;
 mod recorder;
+mod scenarios;
 mod scripted_server;
+mod simulation;

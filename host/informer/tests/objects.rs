@@ -6,7 +6,8 @@ use std::sync::Arc;
 use informer::{Object, ObjectKey};
 
 pub(crate) fn object(text: &str) -> Arc<Object> {
-    let (uid, resource_version) = text.split_once('@').expect("an object is written as name@version");
+    let (uid, resource_version) =
+        text.split_once('@').expect("an object is written as name@version");
     Arc::new(Object {
         key: key(uid.split_once('#').map_or(uid, |(key, _)| key)),
         uid: uid.into(),

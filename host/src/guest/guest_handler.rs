@@ -81,38 +81,43 @@ impl GuestHandler {
         }
     }
 
+    /// One line. Absent values are left out of it.
     fn report(&self, event: &str, delivery: &Delivery, handled: &Handled) {
         let handler = &*self.handler;
-        let resource = &*self.kind.plural;
-        let key = delivery.notification.key().map_or("", |key| key.as_str());
-        let attempt = delivery.attempt;
+        let Delivery { notification, attempt } = delivery;
+        let object = notification.object();
+        let resource = object.map(|_| &*self.kind.plural);
+        let key = object.map(|object| object.key.as_str());
+        let rv = object.map(|object| &*object.resource_version);
+        let uid = object.map(|object| &*object.uid);
+        let (mut old_rv, mut initial, mut final_state_unknown) = (None, None, None);
+        match notification {
+            Notification::Added { in_initial_list: true, .. } => initial = Some(true),
+            Notification::Updated { old, .. } => old_rv = Some(&*old.resource_version),
+            Notification::Deleted { final_state_unknown: true, .. } => {
+                final_state_unknown = Some(true);
+            }
+            _ => {}
+        }
+        macro_rules! line {
+            ($level:ident, $($result:tt)*) => {
+                tracing::$level!(
+                    target: DELIVERY_LOG,
+                    handler, resource, key, rv, old_rv, uid, initial, final_state_unknown,
+                    $($result)*, "{event}"
+                )
+            };
+        }
         match handled {
-            Handled::Done => tracing::info!(handler, resource, key, result = "ok", "{event}"),
-            Handled::Retry { reason, .. } => {
-                tracing::warn!(
-                    handler,
-                    resource,
-                    key,
-                    attempt,
-                    result = "failed",
-                    reason,
-                    "{event}"
-                );
-            }
-            Handled::Failed { reason } => {
-                tracing::warn!(
-                    handler,
-                    resource,
-                    key,
-                    attempt,
-                    result = "failed for good",
-                    reason,
-                    "{event}"
-                );
-            }
+            Handled::Done => line!(info, result = "ok"),
+            Handled::Retry { reason, .. } => line!(warn, result = "failed", attempt, reason),
+            Handled::Failed { reason } => line!(warn, result = "refused", attempt, reason),
         }
     }
 }
+
+/// The log target of the line that each delivery gets.
+const DELIVERY_LOG: &str = "delivery";
 
 impl ResourceEventHandler for GuestHandler {
     async fn handle(&mut self, delivery: &Delivery) -> Handled {

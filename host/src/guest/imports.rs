@@ -162,10 +162,11 @@ struct GuestOutput {
 
 impl GuestOutput {
     fn end_line(&mut self) {
-        if !self.line.is_empty() {
-            self.log.write(Level::Info, String::from_utf8_lossy(&self.line).trim_end());
-            self.line.clear();
+        let line = String::from_utf8_lossy(&self.line);
+        if !line.trim().is_empty() {
+            self.log.write(Level::Info, line.trim_end());
         }
+        self.line.clear();
     }
 }
 

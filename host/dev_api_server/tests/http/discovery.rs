@@ -26,6 +26,27 @@ async fn built_in_kinds_are_discovered() {
 }
 
 #[tokio::test]
+async fn one_request_discovers_all_groups() {
+    let (_server, client) = start().await;
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList, */*";
+    let core = client.get_as("/api", accept).await;
+    assert_eq!(core["kind"], "APIGroupDiscoveryList");
+    let pods = core["items"][0]["versions"][0]["resources"].as_array().unwrap();
+    let pods = pods.iter().find(|it| it["resource"] == "pods").unwrap();
+    assert_eq!(
+        (&pods["responseKind"]["kind"], &pods["scope"]),
+        (&json!("Pod"), &json!("Namespaced"))
+    );
+    assert_eq!(pods["subresources"][0]["subresource"], "status");
+    let groups = client.get_as("/apis", accept).await;
+    let mut groups = groups["items"].as_array().unwrap().iter();
+    assert!(
+        groups.any(|it| it["metadata"]["name"] == "apps" && it["versions"][0]["version"] == "v1")
+    );
+    assert_eq!(client.get_as("/apis", "application/json").await["kind"], "APIGroupList");
+}
+
+#[tokio::test]
 async fn a_definition_brings_its_kind_in_each_served_version_and_takes_it_along() {
     let (_server, client) = start().await;
     assert_eq!(client.get(WIDGETS).await.0, 404);

@@ -31,9 +31,9 @@ impl Drop for Dir {
 }
 
 fn config_map(name: &str, value: &str) -> String {
-    format!(
-        "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{v: '{value}'}}}}\n"
-    )
+    let metadata = format!("metadata: {{name: {name}}}");
+    let data = format!("data: {{v: '{value}'}}");
+    format!("---\n{{apiVersion: v1, kind: ConfigMap, {metadata}, {data}}}\n")
 }
 
 /// A server that follows the directory, and a watch on its ConfigMaps.

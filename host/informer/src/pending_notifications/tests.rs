@@ -1,1 +1,146 @@
+use super::*;
+use crate::objects::{key, object};
+use crate::recorder::line;
 
+mod failures;
+mod merging;
+
+/// The queue with a clock of its own; notifications are text, as the recorder writes them.
+struct Queue {
+    pending: PendingNotifications,
+    now: Instant,
+}
+
+impl Queue {
+    fn new(policy: DeliveryPolicy) -> Self {
+        Self { pending: PendingNotifications::new(policy), now: Instant::now() }
+    }
+
+    /// Never merges unless it must.
+    fn roomy() -> Self {
+        Self::new(DeliveryPolicy::default())
+    }
+
+    /// Merges always.
+    fn merging() -> Self {
+        Self::new(DeliveryPolicy { buffer_max: 0, ..DeliveryPolicy::default() })
+    }
+
+    fn push(&mut self, text: &str) -> &mut Self {
+        assert!(self.pending.push(notification(text)));
+        self
+    }
+
+    fn next(&mut self) -> Option<String> {
+        match self.pending.next(self.now) {
+            Next::Deliver(delivery) => Some(line(&delivery)),
+            Next::Wait(_) | Next::Closed => None,
+        }
+    }
+
+    /// Delivers everything that is due now, with success.
+    fn deliver_all(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.next() {
+            lines.push(line);
+            self.done();
+        }
+        lines
+    }
+
+    fn done(&mut self) {
+        assert_eq!(self.pending.finish(Handled::Done, self.now), None);
+    }
+
+    /// The delivery failed; gives the wait before the next attempt.
+    fn retry(&mut self, after: Option<Duration>) -> Option<Duration> {
+        self.pending.finish(Handled::Retry { after, reason: "not now".to_owned() }, self.now)
+    }
+
+    fn fail(&mut self) {
+        let failed = Handled::Failed { reason: "never".to_owned() };
+        assert_eq!(self.pending.finish(failed, self.now), None);
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        self.now += wait;
+    }
+
+    fn dead(&self) -> Vec<(String, String)> {
+        let dead_letters = self.pending.dead_letters();
+        assert_eq!(dead_letters.len(), self.pending.dead_letter_count());
+        let dead = dead_letters.into_iter();
+        dead.map(|it| (it.key.to_string(), it.resource_version)).collect()
+    }
+}
+
+fn notification(text: &str) -> Notification {
+    let words: Vec<_> = text.split(' ').collect();
+    match words[..] {
+        ["added", it] => Notification::Added { object: object(it), in_initial_list: false },
+        ["added", it, "initial"] => {
+            Notification::Added { object: object(it), in_initial_list: true }
+        }
+        ["updated", old, new] => Notification::Updated { old: object(old), new: object(new) },
+        ["deleted", it] => Notification::Deleted { last: object(it), final_state_unknown: false },
+        ["synced"] => Notification::Synced,
+        _ => panic!("no notification: {text:?}"),
+    }
+}
+
+#[test]
+fn notifications_are_delivered_one_by_one_in_order_of_arrival() {
+    let mut queue = Queue::roomy();
+    let arrived = ["added a@1", "added b@2", "updated a@1 a@3", "deleted b@4", "updated a@3 a@5"];
+    for text in arrived {
+        queue.push(text);
+    }
+    assert_eq!(queue.pending.len(), 5);
+    assert_eq!(queue.deliver_all(), arrived);
+    assert_eq!(queue.pending.len(), 0);
+    let counts = DeliveryCounts { delivered: 5, failed: 0, merged: 0 };
+    assert_eq!(queue.pending.counts(), counts);
+}
+
+#[test]
+fn nothing_is_due_while_nothing_is_queued() {
+    let mut queue = Queue::roomy();
+    assert_eq!(queue.pending.next(queue.now), Next::Wait(None));
+}
+
+#[test]
+fn synced_comes_after_all_that_arrived_before_it() {
+    let mut queue = Queue::roomy();
+    queue.push("added a@1 initial").push("added b@2 initial").push("synced").push("added c@3");
+    let expected = ["added a@1 initial", "added b@2 initial", "synced", "added c@3"];
+    assert_eq!(queue.deliver_all(), expected);
+    assert_eq!(queue.pending.counts().delivered, 3, "synced is about no object");
+}
+
+#[test]
+fn a_closed_queue_takes_nothing_in_and_delivers_what_it_has() {
+    let mut queue = Queue::roomy();
+    queue.push("added a@1").push("added b@2").push("synced");
+    assert_eq!(queue.next().unwrap(), "added a@1");
+    queue.retry(Some(Duration::from_secs(1)));
+    queue.pending.close();
+    assert!(!queue.pending.push(notification("added c@3")));
+    assert_eq!(queue.deliver_all(), ["added b@2"]);
+    let due = queue.now + Duration::from_secs(1);
+    assert_eq!(queue.pending.next(queue.now), Next::Wait(Some(due)));
+    queue.wait(Duration::from_secs(1));
+    assert_eq!(queue.deliver_all(), ["added a@1 attempt=2", "synced"]);
+    assert_eq!(queue.pending.next(queue.now), Next::Closed);
+}
+
+#[test]
+fn dead_letters_do_not_keep_a_closed_queue_open() {
+    let mut queue = Queue::roomy();
+    queue.push("added a@1");
+    queue.next();
+    queue.fail();
+    queue.pending.close();
+    assert_eq!(queue.pending.next(queue.now), Next::Closed);
+    assert_eq!(queue.pending.len(), 0);
+    assert_eq!(queue.dead(), [("a".to_owned(), "1".to_owned())]);
+}

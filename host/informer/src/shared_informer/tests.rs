@@ -1,1 +1,195 @@
+use futures_util::FutureExt;
+use tokio::time::sleep;
 
+use super::*;
+use crate::objects::{key, texts};
+use crate::recorder::{Answer, Recorder, Recording};
+use crate::scripted_server::ScriptedServer;
+use crate::shared_informer_factory::SharedInformerFactory;
+
+mod ending;
+mod failing;
+mod joining;
+mod resync;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An informer whose server answers the first list with this.
+fn start(list: &str) -> (ScriptedServer, SharedInformer) {
+    let server = ScriptedServer::default();
+    server.on_list(list);
+    (server.clone(), SharedInformer::start(server, None))
+}
+
+/// Adds a handler that handles everything at once.
+async fn add(informer: &SharedInformer) -> (HandlerRegistration, Recording) {
+    add_with(informer, HandlerOptions::default(), |_| Answer::done()).await
+}
+
+async fn add_with(
+    informer: &SharedInformer,
+    options: HandlerOptions,
+    answer: impl FnMut(&crate::Delivery) -> Answer + Send + 'static,
+) -> (HandlerRegistration, Recording) {
+    let (recorder, recording) = Recorder::answering(answer);
+    (informer.add_event_handler(recorder, options).await, recording)
+}
+
+fn slow(wait: Duration) -> impl FnMut(&crate::Delivery) -> Answer + Send + 'static {
+    move |_| Answer::After(wait, crate::Handled::Done)
+}
+
+/// With a paused clock, this returns when every task waits.
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Sorted, where the order between objects is arbitrary.
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_handler_is_told_everything() {
+    let (server, informer) = start("rv=10 a@5");
+    let (one, told_one) = add(&informer).await;
+    let (two, told_two) = add(&informer).await;
+    assert!(informer.wait_for_sync().await);
+    assert!(one.wait_for_sync().await && two.wait_for_sync().await);
+    server.say("modified a@11; deleted a@12");
+    settle().await;
+    let expected = ["added a@5 initial", "synced", "updated a@5 a@11", "deleted a@12"];
+    assert_eq!(told_one.take(), expected);
+    assert_eq!(told_two.take(), expected);
+    let counts = DeliveryCounts { delivered: 3, failed: 0, merged: 0 };
+    assert_eq!((one.counts(), one.pending()), (counts, 0));
+    assert_eq!(informer.counters().events.get(), 2);
+    assert!(informer.status().borrow().has_listed);
+}
+
+/// ★49 client-go: `TestIndexer`.
+#[tokio::test(start_paused = true)]
+async fn an_index_can_be_added_while_the_informer_runs() {
+    let (server, informer) = start("rv=10 pod1@1 pod2@2");
+    let last_char: IndexFunc = Arc::new(|object| {
+        Ok(object.key.name().chars().last().map(String::from).into_iter().collect())
+    });
+    informer.add_index("before the list", last_char.clone()).await.unwrap();
+    informer.wait_for_sync().await;
+    server.say("added other1@11");
+    settle().await;
+    informer.add_index("afterwards", last_char.clone()).await.unwrap();
+    for name in ["before the list", "afterwards"] {
+        let found = texts(informer.lister().by_index(name, "1").unwrap());
+        assert_eq!(found, ["other1@11", "pod1@1"]);
+        assert_eq!(informer.lister().index_values(name).unwrap(), ["1", "2"]);
+    }
+    let exists = Err(IndexError::Exists("afterwards".to_owned()));
+    assert_eq!(informer.add_index("afterwards", last_char).await, exists);
+}
+
+/// ★46 client-go: `TestReflectorRespectStoreTransformer`, where initial objects are transformed
+/// twice (WL-10).
+#[tokio::test(start_paused = true)]
+async fn every_object_is_transformed_once_before_anybody_sees_it() {
+    let server = ScriptedServer::default();
+    server.on_watch_list("added a@1; added b@2; end rv=2; added c@3");
+    let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = calls.clone();
+    let upper: TransformFunc = Arc::new(move |object| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(crate::objects::object(&crate::objects::text(&object).to_uppercase()))
+    });
+    let informer = SharedInformer::start(server.clone(), Some(upper));
+    let (_registration, told) = add(&informer).await;
+    settle().await;
+    assert_eq!(
+        sorted(told.take()),
+        ["added A@1 initial", "added B@2 initial", "added C@3", "synced"]
+    );
+    assert_eq!(texts(informer.lister().list()), ["A@1", "B@2", "C@3"]);
+    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 3);
+    assert_eq!(server.asked(), ["watch-list rv="]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_delays_neither_the_others_nor_the_watch() {
+    let (server, informer) = start("rv=10 a@5");
+    let (lazy, told_lazy) =
+        add_with(&informer, HandlerOptions::default(), slow(3600 * SECOND)).await;
+    let (_quick, told_quick) = add(&informer).await;
+    settle().await;
+    told_quick.take();
+    // More than the channel between reflector and process loop holds.
+    for version in 11..5011 {
+        server.say(&format!("modified a@{version}"));
+    }
+    settle().await;
+    assert_eq!(told_quick.take().len(), 5000);
+    assert_eq!(texts(informer.lister().list()), ["a@5010"]);
+    assert_eq!(told_lazy.take(), ["added a@5 initial"]);
+    assert!(!lazy.has_synced());
+    assert_eq!(lazy.pending(), 5001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_is_told_less_and_never_of_less_than_the_last_state() {
+    let (server, informer) = start("rv=10 a@5 b@6");
+    let delivery = DeliveryPolicy { buffer_max: 2, ..DeliveryPolicy::default() };
+    let options = HandlerOptions { delivery, ..HandlerOptions::default() };
+    let (lazy, told) = add_with(&informer, options, slow(10 * SECOND)).await;
+    settle().await;
+    server.say("modified a@11; modified b@12; modified a@13; deleted b@14; modified a@15");
+    sleep(100 * SECOND).await;
+    let expected = ["added a@5 initial", "synced", "updated a@5 a@13", "updated a@13 a@15"];
+    assert_eq!(told.take(), expected, "it never heard of b");
+    assert_eq!(lazy.counts().merged, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_never_waits_leaves_time_for_the_others() {
+    let objects: String = (0..5000).map(|n| format!(" o{n}@1")).collect();
+    let (_server, informer) = start(&format!("rv=10{objects}"));
+    informer.wait_for_sync().await;
+    let (greedy, _) = add(&informer).await;
+    let mut turns = 0;
+    while !greedy.has_synced() {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert!(turns > 20, "{turns}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_factory_shares_one_informer_per_key() {
+    let factory = SharedInformerFactory::new();
+    let mut started = 0;
+    let mut get = |key: &'static str| {
+        factory.informer(key, || {
+            started += 1;
+            start("rv=10 a@5").1
+        })
+    };
+    let pods = get("pods");
+    let (_registration, told) = add(&get("pods")).await;
+    let nodes = get("nodes");
+    settle().await;
+    assert_eq!(told.take(), ["added a@5 initial", "synced"]);
+    assert_eq!(factory.running().len(), 2);
+
+    drop(nodes);
+    let running: Vec<_> = factory.running().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(running, ["pods"]);
+
+    // Somebody still holds it, but it says nothing new any more.
+    pods.stop().await;
+    assert!(factory.running().is_empty());
+    let again = get("pods");
+    assert!(again.wait_for_sync().await);
+    assert_eq!(started, 3);
+}

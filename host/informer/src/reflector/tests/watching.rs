@@ -1,0 +1,254 @@
+//! What moves the version, and how a watch that ended goes on.
+
+use super::*;
+
+/// The version from which the next watch goes on, after one that said this.
+async fn version_after(said: &str) -> String {
+    let mut reflecting = Reflecting::listed("rv=10 foo@1 bar@2").await;
+    reflecting.server.say(said);
+    reflecting.server.say("wait 1s; hang-up");
+    reflecting.seen_within(Duration::from_secs(2)).await;
+    reflecting.asked().join(" ")
+}
+
+/// ★28 client-go: `TestReflectorWatchHandler`. An object of a wrong type is rejected here by the
+/// lister-watcher.
+#[tokio::test(start_paused = true)]
+async fn events_are_handed_over_in_order_and_the_last_one_gives_the_version() {
+    let mut reflecting = Reflecting::listed("rv=10 foo@1 bar@2").await;
+    reflecting.server.say("rejected; deleted foo@11; modified bar@55; added baz@32");
+    reflecting.server.say("wait 1s; hang-up");
+    let seen = reflecting.seen_within(Duration::from_secs(2)).await;
+    assert_eq!(seen, ["deleted foo@11", "updated bar@55", "added baz@32"]);
+    assert_eq!(reflecting.asked(), ["watch rv=32"], "not the highest");
+    assert_eq!(reflecting.counters.rejected.get(), 1);
+    assert_eq!(reflecting.counters.events.get(), 3);
+}
+
+/// ★44 client-go: `TestReflectorResourceVersionUpdate`.
+#[tokio::test(start_paused = true)]
+async fn every_event_moves_the_version_and_a_rejected_one_does_not() {
+    assert_eq!(version_after("").await, "watch rv=10");
+    assert_eq!(version_after("added a@20").await, "watch rv=20");
+    assert_eq!(version_after("modified a@25").await, "watch rv=25");
+    assert_eq!(version_after("bookmark rv=30").await, "watch rv=30");
+    assert_eq!(version_after("deleted a@40").await, "watch rv=40");
+    assert_eq!(version_after("added a@20; rejected").await, "watch rv=20");
+    assert_eq!(version_after("added a@20; bookmark rv=").await, "watch rv=20");
+}
+
+/// client-go: WT-3.
+#[tokio::test(start_paused = true)]
+async fn the_first_events_of_a_watch_from_nowhere_are_in_no_order() {
+    for rv in ["", "0"] {
+        let mut reflecting = Reflecting::listed(&format!("rv={rv} a@5")).await;
+        reflecting.server.say("added a@5; added b@9; added c@7; wait 1s; hang-up");
+        reflecting.seen_within(Duration::from_secs(2)).await;
+        assert_eq!(reflecting.asked(), [format!("watch rv={rv}")]);
+        reflecting.server.say("added a@5; bookmark rv=9; added d@10; wait 1s; hang-up");
+        reflecting.seen_within(Duration::from_secs(2)).await;
+        assert_eq!(reflecting.asked(), ["watch rv=10"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bookmark_is_handed_over_unless_it_has_no_version() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    reflecting.server.say("bookmark rv=; bookmark rv=12");
+    assert_eq!(reflecting.seen().await, ["bookmark rv=12"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_moves_only_with_what_was_handed_over() {
+    let (reflected_tx, mut reflected) = mpsc::channel(1);
+    let (status_tx, _status) = watch::channel(ReflectorStatus::default());
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 a@1").on_watch("modified a@11; modified a@12");
+    let counters = Arc::new(InformerCounters::default());
+    let mut reflector = Reflector::new(server, reflected_tx, status_tx, counters);
+    // The channel has room for the list, and never for what follows.
+    assert!(timeout(Duration::from_secs(1), reflector.list_and_watch()).await.is_err());
+    assert_eq!(reflector.last_sync_resource_version, "10");
+    assert_eq!(spelled(reflected.recv().await.unwrap()), "listed rv=10 a@1");
+    assert!(reflected.try_recv().is_err());
+}
+
+/// ★43 client-go: `TestWatchTimeout`; the minimum is not configurable here.
+#[tokio::test(start_paused = true)]
+async fn the_server_is_asked_to_end_a_watch_after_five_to_ten_minutes() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    for _ in 0..50 {
+        reflecting.server.on_watch("wait 1s; hang-up");
+    }
+    reflecting.server.say("wait 1s; hang-up");
+    reflecting.seen_within(Duration::from_secs(200)).await;
+    let timeouts: Vec<u32> =
+        reflecting.server.requests().iter().map(|request| request.timeout_seconds).collect();
+    assert!(timeouts.len() > 50);
+    assert!(timeouts.iter().all(|seconds| (300..600).contains(seconds)));
+    assert!(timeouts.iter().any(|seconds| *seconds != timeouts[0]), "spread");
+}
+
+/// ★31 client-go: `TestReflectorListAndWatchInitConnBackoff`.
+#[tokio::test(start_paused = true)]
+async fn a_refused_connection_is_tried_again_without_a_list() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 a@1");
+    for _ in 0..5 {
+        server.refuse_watch("refused");
+    }
+    let mut reflecting = Reflecting::start(server.clone());
+    assert_eq!(reflecting.seen().await, ["listed rv=10 a@1"]);
+    assert_eq!(reflecting.failure().unwrap().0, Phase::Watch);
+    assert!(reflecting.seen_within(Duration::from_secs(50)).await.is_empty());
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2 + 6);
+    for (pair, base) in requests[2..].windows(2).zip([0.8, 1.6, 3.2, 6.4, 12.8]) {
+        assert_eq!(pair[1].text, "watch rv=10");
+        let delay = (pair[1].at - pair[0].at).as_secs_f64();
+        assert!((base..2.0 * base + 0.002).contains(&delay), "{delay} for base {base}");
+    }
+    assert_eq!(reflecting.failure(), None);
+}
+
+/// ★32 ★33 client-go: `TestBackoffOnTooManyRequests`, `TestNoRelistOnTooManyRequests`.
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_given_the_time_it_asks_for_within_limits() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 a@1");
+    server.refuse_watch("429 5s").refuse_watch("429 0s").refuse_watch("429 1000000s");
+    server.on_watch("429 2s").on_watch("added b@11");
+    let mut reflecting = Reflecting::start(server.clone());
+    let seen = reflecting.seen_within(Duration::from_secs(90)).await;
+    assert_eq!(seen, ["listed rv=10 a@1", "added b@11"]);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2 + 5, "no other list");
+    for (pair, asked) in requests[2..].windows(2).zip([5.0, 1.0, 60.0, 2.0]) {
+        assert_eq!(pair[1].text, "watch rv=10");
+        let delay = (pair[1].at - pair[0].at).as_secs_f64();
+        assert!((asked..1.2 * asked + 0.002).contains(&delay), "{delay} for {asked}");
+    }
+}
+
+/// ★34 client-go: `TestRetryInternalError`, with its default of no retries.
+#[tokio::test(start_paused = true)]
+async fn an_internal_error_in_a_watch_makes_a_list() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    reflecting.server.on_list("rv=12 a@1").say("unavailable");
+    assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=12 a@1"]);
+    assert_eq!(reflecting.asked(), ["list rv=10", "watch rv=12"]);
+}
+
+/// ★45 client-go: `TestReflectorReplacesStoreOnUnsafeDelete`.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_the_server_could_not_read_is_gone_with_the_next_list() {
+    let mut reflecting = Reflecting::listed("rv=3 a@1 b@2 c@3").await;
+    reflecting.server.on_list("rv=5 a@1 b@2 c@3").say("added foo@4; unavailable");
+    let seen = reflecting.seen_within(FIRST_DELAY).await;
+    assert_eq!(seen, ["added foo@4", "listed rv=5 a@1 b@2 c@3"]);
+    assert_eq!(reflecting.asked(), ["list rv=4", "watch rv=5"]);
+}
+
+/// The same thing whether the server says it on opening or in the stream.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_has_expired_makes_a_list_after_a_delay() {
+    for on_opening in [true, false] {
+        let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+        match on_opening {
+            true => {
+                reflecting.server.refuse_watch("expired").say("wait 1s; hang-up");
+                reflecting.seen_within(Duration::from_millis(1005)).await;
+            }
+            false => reflecting.server.say("expired"),
+        }
+        reflecting.asked();
+        reflecting.server.on_list("rv=20 a@1");
+        assert!(reflecting.seen_within(Duration::from_millis(790)).await.is_empty());
+        assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=20 a@1"]);
+        assert_eq!(reflecting.asked(), ["list rv=10", "watch rv=20"]);
+        assert_eq!(reflecting.counters.failures.get(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_in_time_is_opened_again_at_once() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    reflecting.server.say("wait 80s; bookmark rv=11; wait 80s; hang-up");
+    reflecting.seen_within(Duration::from_secs(161)).await;
+    assert_eq!(reflecting.asked(), ["watch rv=11"]);
+    assert_eq!(reflecting.failure(), None);
+}
+
+/// client-go: WT-9.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_at_once_with_nothing_accepted_makes_a_list() {
+    for said in ["hang-up", "rejected; hang-up"] {
+        let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+        reflecting.server.on_list("rv=11 a@1").say(said);
+        assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=11 a@1"]);
+        assert_eq!(reflecting.asked(), ["list rv=10", "watch rv=11"]);
+        assert_eq!(reflecting.counters.failures.get(), 1);
+    }
+}
+
+/// client-go: WL-8, where it is a hot loop.
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_after_each_event_are_opened_once_in_a_second() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    for rv in 12..100 {
+        reflecting.server.on_watch(&format!("bookmark rv={rv}; hang-up"));
+    }
+    reflecting.server.say("bookmark rv=11; hang-up");
+    let seen = reflecting.seen_within(Duration::from_secs(10)).await;
+    assert!((9..=11).contains(&seen.len()), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_taken_for_dead_and_opened_again_without_a_list() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    assert!(reflecting.seen_within(Duration::from_secs(89)).await.is_empty());
+    assert!(reflecting.asked().is_empty());
+    reflecting.server.on_watch("added b@11");
+    assert_eq!(reflecting.seen_within(Duration::from_secs(1)).await, ["added b@11"]);
+    assert_eq!(reflecting.asked(), ["watch rv=10"]);
+    assert_eq!(reflecting.failure(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_watch_that_is_not_answered_is_made_again() {
+    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+    reflecting.server.ignore_watch().on_watch("added b@11").say("wait 1s; hang-up");
+    reflecting.seen_within(Duration::from_secs(91)).await;
+    assert_eq!(reflecting.asked(), ["watch rv=10"]);
+    assert_eq!(reflecting.seen_within(Duration::from_secs(3)).await, ["added b@11"]);
+    assert_eq!(reflecting.asked(), ["watch rv=10"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_are_short_again_after_an_event_or_a_watch_that_lasted() {
+    for said in ["added b@11; unavailable", "wait 61s; unavailable"] {
+        let server = ScriptedServer::default();
+        for _ in 0..6 {
+            server.on_list("unavailable");
+        }
+        server.on_list("rv=10 a@1").on_watch(said).on_list("rv=12 a@1");
+        let mut reflecting = Reflecting::start(server);
+        let mut failures = reflecting.status.clone();
+        while reflecting.counters.failures.get() < 7 {
+            failures.changed().await.unwrap();
+        }
+        reflecting.seen().await;
+        assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=12 a@1"], "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_go_on_growing_after_watches_that_only_open() {
+    let server = ScriptedServer::default();
+    for _ in 0..8 {
+        server.on_list("rv=10 a@1").on_watch("unavailable");
+    }
+    let mut reflecting = Reflecting::start(server.clone());
+    reflecting.seen_within(Duration::from_secs(60)).await;
+    assert!(reflecting.counters.lists.get() <= 7);
+}

@@ -1,0 +1,143 @@
+//! What bad input gets: files, modules, kinds, servers.
+
+use std::fs;
+use std::time::Duration;
+
+use artifacts::{RECORDER, REFUSES_CONFIG, TRAPS_AT_INIT};
+use dev_api_server::{ApiServer, Settings};
+use host::handlers::HandlerState;
+use kube::{Client, Config};
+use serde_json::json;
+use tests::{TestHost, deliveries_of, eventually, problems_of};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap }]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_module_gets_its_own_error_and_the_good_one_runs() {
+    let server = dev_server().await;
+    let host = TestHost::start(client(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let broken = |name: &str| {
+        let text = fs::read(format!("{}/../guests/broken/{name}.wat", env!("CARGO_MANIFEST_DIR")));
+        file(name, &wat::parse_bytes(&text.unwrap()).unwrap())
+    };
+    let recorder = fs::read(RECORDER).unwrap();
+    for (name, module, expected) in [
+        ("not-wasm", file("text", b"#!/bin/sh\n"), &["not a WebAssembly module", "#!/bin/sh"][..]),
+        ("empty-file", file("empty", b""), &["not a WebAssembly module"]),
+        ("truncated", file("cut", &recorder[..recorder.len() / 2]), &["not a valid component"]),
+        ("core-module", broken("core_module"), &["core module", "wasm-tools component new"]),
+        (
+            "other-world",
+            broken("other_world"),
+            &["missing exports", "#watches", "#on-add", "#on-synced", "example:greeter/greet"],
+        ),
+        ("start-traps", broken("start_traps"), &["failed to start", "unreachable"]),
+        ("refuses", REFUSES_CONFIG.to_owned(), &["refused its configuration"]),
+        ("init-traps", TRAPS_AT_INIT.to_owned(), &["failed to start", "trapped"]),
+        ("no-watches", RECORDER.to_owned(), &["watches nothing", "spec.watches"]),
+    ] {
+        let watches = if name == "no-watches" { "" } else { MAPS };
+        let state = host.load(name, &module, watches).await;
+        let HandlerState::Failed(problem) = state else { panic!("{name}: {state:?}") };
+        for words in expected {
+            assert!(problem.contains(words), "{name}: {problem:?} without {words:?}");
+        }
+        assert_eq!(problems_of(name), [problem], "{name}: reported once");
+    }
+    assert_eq!(host.load("good-one", RECORDER, MAPS).await, HandlerState::Running);
+    host.synced("good-one").await;
+    assert!(host.host.handlers().is_ready(), "broken handlers do not hold back the others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_kind_is_named_with_the_closest_ones_and_waited_for() {
+    let server = dev_server().await;
+    let host = TestHost::start(client(&server)).await;
+    let spec = "  watches: [{ apiVersion: apps/v1, kind: Deploymnet }]\n";
+    host.begin_load("typo", RECORDER, spec);
+    eventually("the problem is reported", MINUTE, || !problems_of("typo").is_empty()).await;
+    let problem = &problems_of("typo")[0];
+    assert!(problem.contains("Deploymnet of apps/v1"), "{problem}");
+    assert!(problem.contains("closest: apps/v1 Deployment"), "{problem}");
+
+    let spec = "  watches: [{ apiVersion: example.com/v1, kind: Later }]\n";
+    host.begin_load("early", RECORDER, spec);
+    eventually("it waits", MINUTE, || !problems_of("early").is_empty()).await;
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "laters.example.com" },
+        "spec": { "group": "example.com", "scope": "Namespaced",
+            "names": { "kind": "Later", "plural": "laters" },
+            "versions": [{ "name": "v1", "served": true, "storage": true }] },
+    });
+    server.storage().apply(crd).unwrap();
+    assert_eq!(host.host.handlers().loaded("early").await, Some(HandlerState::Running));
+
+    let spec = "  watches: [{ apiVersion: v1, kind: Node, namespaces: [a] }]\n";
+    let HandlerState::Failed(problem) = host.load("scope", RECORDER, spec).await else { panic!() };
+    assert!(problem.contains("cluster-scoped"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_reached_is_waited_for() {
+    let server = dev_server().await;
+    let address = server.local_addr();
+    let client = client(&server);
+    server.shutdown().await;
+    let host = TestHost::start(client).await;
+    host.begin_load("patient", RECORDER, MAPS);
+    eventually("it says so", MINUTE, || !problems_of("patient").is_empty()).await;
+    assert!(!host.host.handlers().is_ready());
+
+    let server = ApiServer::bind(address, Settings::default()).await.unwrap();
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
+    server.storage().apply(map).unwrap();
+    host.synced("patient").await;
+    assert!(host.host.handlers().is_ready());
+    assert_eq!(deliveries_of("patient").len(), 2, "the object, and that this was all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_objects_are_delivered_and_do_not_hold_back_the_rest() {
+    let server = dev_server().await;
+    let mut deep = json!(1);
+    for _ in 0..120 {
+        deep = json!([deep]);
+    }
+    let object = |name: &str, data: serde_json::Value| {
+        json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": name, "namespace": "default" }, "data": data })
+    };
+    let huge = "x".repeat(3 << 20);
+    for object in [
+        object("deep", deep),
+        object("huge", json!({ "value": huge })),
+        object("unicode", json!({ "🦀": "\u{0}\u{fffd}\u{10ffff}" })),
+        object("plain", json!({})),
+    ] {
+        server.storage().apply(object).unwrap();
+    }
+    let host = TestHost::start(client(&server)).await;
+    host.load("odd", RECORDER, MAPS).await;
+    host.synced("odd").await;
+    let deliveries = deliveries_of("odd");
+    assert_eq!(deliveries.len(), 5);
+    assert!(deliveries.iter().all(|it| it.ok), "{deliveries:?}");
+}
+
+async fn dev_server() -> ApiServer {
+    ApiServer::bind(([127, 0, 0, 1], 0).into(), Settings::default()).await.unwrap()
+}
+
+fn client(server: &ApiServer) -> Client {
+    let mut config = Config::new(server.url().parse().unwrap());
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
+}

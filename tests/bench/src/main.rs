@@ -1,0 +1,2 @@
+//! Measures informerd.
+fn main() {}

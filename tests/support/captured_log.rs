@@ -1,0 +1,82 @@
+//! The host's log, kept by handler. Tests run in one process and tell their handlers apart by name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{LazyLock, Mutex, Once};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// One line's fields by name; the text is under `message`.
+pub(crate) type Fields = HashMap<&'static str, String>;
+
+#[derive(Default)]
+struct Kept {
+    deliveries: Vec<Fields>,
+    said: Vec<String>,
+    problems: Vec<String>,
+}
+
+static KEPT: LazyLock<Mutex<HashMap<String, Kept>>> = LazyLock::new(Mutex::default);
+
+/// Starts to keep the log; may be called by every test.
+pub fn capture_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let shown = tracing_subscriber::fmt::layer()
+            .with_test_writer()
+            .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        tracing_subscriber::registry().with(Capture).with(shown).init();
+    });
+}
+
+/// The delivery lines of a handler, oldest first.
+pub(crate) fn said_of_delivery(handler: &str) -> Vec<Fields> {
+    kept(handler, |kept| kept.deliveries.clone())
+}
+
+/// What a handler's guest logged or printed, oldest first.
+pub fn said_by(handler: &str) -> Vec<String> {
+    kept(handler, |kept| kept.said.clone())
+}
+
+/// What the host reported about loading a handler.
+pub fn problems_of(handler: &str) -> Vec<String> {
+    kept(handler, |kept| kept.problems.clone())
+}
+
+fn kept<T: Default>(handler: &str, read: impl FnOnce(&Kept) -> T) -> T {
+    KEPT.lock().unwrap().get(handler).map(read).unwrap_or_default()
+}
+
+struct Capture;
+
+impl<S: Subscriber> Layer<S> for Capture {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Collected::default();
+        event.record(&mut fields);
+        let Some(handler) = fields.0.get("handler").cloned() else { return };
+        let mut all = KEPT.lock().unwrap();
+        let kept = all.entry(handler).or_default();
+        match event.metadata().target() {
+            "delivery" => kept.deliveries.push(fields.0),
+            "guest" => kept.said.push(fields.0.remove("message").unwrap_or_default()),
+            _ => kept.problems.extend(fields.0.remove("problem")),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collected(Fields);
+
+impl Visit for Collected {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}

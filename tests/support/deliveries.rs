@@ -1,0 +1,157 @@
+//! What a handler was told, and the rules that every such history obeys.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::captured_log::said_of_delivery;
+use crate::test_objects::View;
+
+/// Which call it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Add,
+    Update,
+    Delete,
+    Synced,
+}
+
+/// One call of a guest, as the host logged it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub event: Event,
+    /// The plural.
+    pub resource: String,
+    pub key: String,
+    pub uid: String,
+    pub rv: String,
+    pub old_rv: String,
+    pub initial: bool,
+    pub final_state_unknown: bool,
+    pub ok: bool,
+    pub reason: String,
+}
+
+/// Everything a handler was told so far, oldest first.
+pub fn deliveries_of(handler: &str) -> Vec<Delivery> {
+    let lines = said_of_delivery(handler).into_iter().map(|mut line| {
+        let mut take = |name| line.remove(name).unwrap_or_default();
+        Delivery {
+            event: match take("message").as_str() {
+                "OnAdd" => Event::Add,
+                "OnUpdate" => Event::Update,
+                "OnDelete" => Event::Delete,
+                "OnSynced" => Event::Synced,
+                other => panic!("a delivery line about {other}"),
+            },
+            resource: take("resource"),
+            key: take("key"),
+            uid: take("uid"),
+            rv: take("rv"),
+            old_rv: take("old_rv"),
+            initial: take("initial") == "true",
+            final_state_unknown: take("final_state_unknown") == "true",
+            ok: take("result") == "ok",
+            reason: take("reason"),
+        }
+    });
+    lines.collect()
+}
+
+/// Per object: an add only of what is absent, an update from the state given last, a deletion only
+/// of what is present; another uid is another object. Versions grow.
+pub fn assert_chain(deliveries: &[Delivery]) {
+    let mut present: HashMap<(&str, &str), &Delivery> = HashMap::new();
+    for delivery in deliveries.iter().filter(|it| it.ok && it.event != Event::Synced) {
+        let key = (delivery.resource.as_str(), delivery.key.as_str());
+        let before = present.get(&key).copied();
+        match delivery.event {
+            Event::Add => {
+                assert!(before.is_none(), "added twice: {before:?} then {delivery:?}");
+                present.insert(key, delivery);
+            }
+            Event::Update => {
+                let before = before.unwrap_or_else(|| panic!("updated unseen: {delivery:?}"));
+                assert_eq!(before.rv, delivery.old_rv, "old is not what was given last");
+                assert_eq!(before.uid, delivery.uid, "an update to another object");
+                assert!(number(&before.rv) < number(&delivery.rv), "back in time: {delivery:?}");
+                present.insert(key, delivery);
+            }
+            Event::Delete => {
+                let before = before.unwrap_or_else(|| panic!("deleted unseen: {delivery:?}"));
+                assert_eq!(before.uid, delivery.uid, "the deletion of another object");
+                present.remove(&key);
+            }
+            Event::Synced => {}
+        }
+    }
+}
+
+/// What a handler must believe to exist, by what it was told.
+pub fn final_view(deliveries: &[Delivery], resource: &str) -> View {
+    let mut view = BTreeMap::new();
+    for delivery in deliveries.iter().filter(|it| it.ok && it.resource == resource) {
+        match delivery.event {
+            Event::Add | Event::Update => {
+                view.insert(delivery.key.clone(), (delivery.uid.clone(), delivery.rv.clone()));
+            }
+            Event::Delete => {
+                view.remove(&delivery.key);
+            }
+            Event::Synced => {}
+        }
+    }
+    view
+}
+
+fn number(resource_version: &str) -> u64 {
+    resource_version.parse().expect("a real server's versions are numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(event: Event, rv: &str, old_rv: &str, uid: &str) -> Delivery {
+        Delivery {
+            event,
+            resource: "pods".to_owned(),
+            key: "a".to_owned(),
+            uid: uid.to_owned(),
+            rv: rv.to_owned(),
+            old_rv: old_rv.to_owned(),
+            initial: false,
+            final_state_unknown: false,
+            ok: true,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_good_history_passes() {
+        use Event::{Add, Delete, Update};
+        let history = [
+            delivery(Add, "1", "", "u"),
+            delivery(Update, "5", "1", "u"),
+            delivery(Delete, "7", "", "u"),
+            delivery(Add, "8", "", "v"),
+        ];
+        assert_chain(&history);
+        assert_eq!(final_view(&history, "pods")["a"], ("v".to_owned(), "8".to_owned()));
+    }
+
+    #[test]
+    fn each_kind_of_bad_history_is_caught() {
+        use Event::{Add, Delete, Update};
+        let add = || delivery(Add, "5", "", "u");
+        for bad in [
+            vec![add(), add()],
+            vec![delivery(Update, "6", "5", "u")],
+            vec![delivery(Delete, "6", "", "u")],
+            vec![add(), delivery(Update, "7", "6", "u")],
+            vec![add(), delivery(Update, "4", "5", "u")],
+            vec![add(), delivery(Update, "6", "5", "v")],
+            vec![add(), delivery(Delete, "6", "", "v")],
+        ] {
+            std::panic::catch_unwind(|| assert_chain(&bad)).expect_err("a bad history passed");
+        }
+    }
+}

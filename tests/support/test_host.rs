@@ -1,0 +1,78 @@
+//! A host in this process, with a handlers directory of its own.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use host::handlers::{HandlerState, read_directory};
+use host::host::Host;
+use informer::SharedInformer;
+use kube::Client;
+use tempfile::TempDir;
+
+use crate::captured_log::capture_log;
+
+/// A running host; stopped when it is dropped.
+pub struct TestHost {
+    pub host: Host,
+    directory: TempDir,
+}
+
+impl TestHost {
+    pub async fn start(client: Client) -> Self {
+        capture_log();
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let host = Host::start(client, http).await.expect("the host starts");
+        Self { host, directory: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// Loads a handler as from a file: a module, and what follows `spec:` in its YAML. Gives how it
+    /// went.
+    pub async fn load(&self, name: &str, wasm: &str, spec: &str) -> HandlerState {
+        self.begin_load(name, wasm, spec);
+        self.host.handlers().loaded(name).await.expect("it was loaded")
+    }
+
+    /// As `load`, without waiting.
+    pub fn begin_load(&self, name: &str, wasm: &str, spec: &str) {
+        let module = self.directory.path().join(format!("{name}.wasm"));
+        fs::copy(wasm, module).expect("the guest was built");
+        let yaml = format!(
+            "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
+             spec:\n  module: {{ path: {name}.wasm }}\n{spec}"
+        );
+        let file = self.directory.path().join(format!("{name}.yaml"));
+        fs::write(&file, yaml).expect("the folder is writable");
+        let (handlers, errors) = read_directory(self.directory.path()).expect("a folder");
+        assert!(errors.is_empty(), "{errors:?}");
+        let handler = handlers.into_iter().find(|handler| handler.name == name);
+        assert!(self.host.handlers().load(handler.expect("it is there")), "{name} is taken");
+    }
+
+    /// Waits until a handler has handled its initial lists.
+    pub async fn synced(&self, name: &str) {
+        let is_synced = || {
+            let statuses = self.host.handlers().statuses();
+            statuses.iter().any(|status| status.name == name && status.has_synced)
+        };
+        eventually(&format!("{name} syncs"), Duration::from_secs(60), is_synced).await;
+    }
+
+    /// The only informer of a resource.
+    pub fn informer(&self, plural: &str) -> SharedInformer {
+        let informers = self.host.handlers().informers().into_iter();
+        let mut found = informers.filter(|(resource, _)| resource.kind.plural == plural);
+        let (_, informer) = found.next().expect("an informer");
+        assert!(found.next().is_none(), "more than one informer of {plural}");
+        informer
+    }
+}
+
+/// Waits for a condition; panics if it does not come true in time.
+pub async fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
