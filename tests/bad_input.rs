@@ -83,6 +83,9 @@ async fn an_unknown_kind_is_named_with_the_closest_ones_and_waited_for() {
     let spec = "  watches: [{ apiVersion: v1, kind: Node, namespaces: [a] }]\n";
     let HandlerState::Failed(problem) = host.load("scope", RECORDER, spec).await else { panic!() };
     assert!(problem.contains("cluster-scoped"), "{problem}");
+    let spec = "  watches: [{ apiVersion: v1, kind: Pod, namespaces: [\"\"] }]\n";
+    let HandlerState::Failed(problem) = host.load("empty", RECORDER, spec).await else { panic!() };
+    assert!(problem.contains("empty namespace"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

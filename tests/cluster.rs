@@ -18,7 +18,8 @@ use tests::{
 };
 use tokio::time::sleep;
 
-const CONFIG_MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap, namespaces: [default] }]\n";
+const CONFIG_MAPS: &str =
+    "  watches: [{ apiVersion: v1, kind: ConfigMap, namespaces: [default] }]\n";
 const THREE_KINDS: &str = "  watches:\n    - { apiVersion: v1, kind: Pod }\n    \
     - { apiVersion: v1, kind: ConfigMap, namespaces: [default] }\n    \
     - { apiVersion: test.informerd.dev/v1, kind: Widget }\n";
@@ -229,8 +230,7 @@ async fn apply(kind: &Kind, object: &DynamicObject) {
 
 async fn client_through(proxy: &TcpProxy, control_plane: &ControlPlane) -> Client {
     let kubeconfig = kube::config::Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
     config.cluster_url = format!("https://{}", proxy.address()).parse().unwrap();
     config.default_retry = false;
     Client::try_from(config).unwrap()

@@ -1,1 +1,258 @@
-//! To come.
+//! The binary as a user runs it: arguments, signals, output, health.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use artifacts::{CONFIG_MAP_DIFF, SPIN};
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn help_names_every_command_and_option() {
+    let help = text(&informerd(&["--help"]).stdout);
+    assert!(help.contains("run") && help.contains("dev"), "{help}");
+    let help = text(&informerd(&["run", "--help"]).stdout);
+    for option in ["--handlers", "--kubeconfig", "--context", "--http", "--log-format", "--log"] {
+        assert!(help.contains(option), "{help}");
+    }
+}
+
+#[test]
+fn what_cannot_work_ends_at_once_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage");
+    fs::write(&garbage, "{ not yaml").unwrap();
+    let handlers = folder.path().to_str().unwrap();
+    let garbage = garbage.to_str().unwrap();
+    let with_kubeconfig =
+        |file| vec!["run", "--handlers", handlers, "--http", "127.0.0.1:0", "--kubeconfig", file];
+    for (arguments, expected) in [
+        (with_kubeconfig("/nowhere/config"), &["kubeconfig /nowhere/config"][..]),
+        (with_kubeconfig(garbage), &["kubeconfig", "garbage"]),
+        (vec!["run", "--handlers", handlers], &["no cluster", "--kubeconfig", "KUBECONFIG"]),
+        (vec!["run"], &["--handlers"]),
+        (
+            vec!["dev", "--handlers", "/nowhere", "--manifests", handlers, "--http", "127.0.0.1:0"],
+            &["/nowhere", "--handlers"],
+        ),
+        (
+            vec!["dev", "--handlers", handlers, "--manifests", "/nowhere"],
+            &["/nowhere", "--manifests"],
+        ),
+        (
+            vec!["dev", "--handlers", handlers, "--manifests", handlers, "--log", "a=b=c"],
+            &["--log"],
+        ),
+    ] {
+        let output = informerd(&arguments);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        for words in expected {
+            assert!(said.contains(words), "{arguments:?}: {said:?} without {words:?}");
+        }
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folders = Folders::new();
+    let output = informerd(&[
+        "dev",
+        "--handlers",
+        folders.handlers(),
+        "--manifests",
+        folders.manifests(),
+        "--http",
+        &address,
+    ]);
+    assert!(!output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains(&address) && said.contains("--http"), "{said}");
+}
+
+#[test]
+fn it_tells_each_notification_in_json_serves_health_and_stops_on_sigterm() {
+    let folders = Folders::new();
+    folders.add_handler("config_map_diff", CONFIG_MAP_DIFF);
+    folders.write_manifest("a.yaml", &config_map("a", "1"));
+    let mut running = folders.dev(&["--log-format", "json"]);
+    let line = running.wait_for(|line| line["message"] == "OnAdd");
+    assert_eq!(line["handler"], "config-map-diff");
+    assert_eq!((&line["resource"], &line["key"]), (&"configmaps".into(), &"default/a".into()));
+    assert_eq!((&line["result"], &line["initial"]), (&"ok".into(), &true.into()));
+    running.wait_for(|line| line["message"] == "OnSynced");
+
+    folders.write_manifest("a.yaml", &config_map("a", "2"));
+    let line = running.wait_for(|line| line["message"] == "OnUpdate");
+    assert!(line["old_rv"].as_str() < line["rv"].as_str(), "{line}");
+    fs::remove_file(folders.0.path().join("manifests/a.yaml")).unwrap();
+    running.wait_for(|line| line["message"] == "OnDelete");
+
+    assert_eq!(running.get("/healthz"), (200, "ok\n".to_owned()));
+    let (status, body) = running.get("/readyz");
+    assert_eq!(status, 200);
+    assert!(body.contains("handler config-map-diff: synced"), "{body}");
+    let (_, metrics) = running.get("/metrics");
+    for line in [
+        "informerd_handler_delivered_total{handler=\"config-map-diff\"} 3",
+        "informerd_informer_objects{resource=\"v1 ConfigMap\"} 0",
+        "informerd_informer_lists_total{resource=\"v1 ConfigMap\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    let (code, rest) = running.terminate();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("handler config-map-diff: 3 delivered, 0 failed"), "{rest}");
+    assert!(rest.contains("informer v1 ConfigMap: 0 objects"), "{rest}");
+}
+
+#[test]
+fn a_call_that_hangs_does_not_keep_the_host_from_stopping_in_time() {
+    let folders = Folders::new();
+    folders.add_handler("spin", SPIN);
+    let spec = "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: { name: spin }\nspec:\n  \
+                module: { path: spin.wasm }\n  watches: [{ apiVersion: v1, kind: ConfigMap }]\n  \
+                limits: { cpuPerCall: 10s }\n";
+    fs::write(folders.0.path().join("handlers/spin.yaml"), spec).unwrap();
+    folders.write_manifest("a.yaml", &config_map("spin-a", "1"));
+    let mut running = folders.dev(&["--log-format", "json"]);
+    running.wait_for(|line| line["message"] == "handler loaded");
+    std::thread::sleep(Duration::from_millis(500));
+    let start = Instant::now();
+    let (code, rest) = running.terminate();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+    assert!(rest.contains("1 not delivered"), "{rest}");
+}
+
+/// A handlers and a manifests folder.
+struct Folders(TempDir);
+
+impl Folders {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("handlers")).unwrap();
+        fs::create_dir(folder.path().join("manifests")).unwrap();
+        Self(folder)
+    }
+
+    fn handlers(&self) -> &str {
+        Box::leak(self.0.path().join("handlers").to_string_lossy().into())
+    }
+
+    fn manifests(&self) -> &str {
+        Box::leak(self.0.path().join("manifests").to_string_lossy().into())
+    }
+
+    fn add_handler(&self, name: &str, wasm: &str) {
+        fs::copy(wasm, self.0.path().join(format!("handlers/{name}.wasm"))).unwrap();
+    }
+
+    /// As an editor does: written beside, then renamed.
+    fn write_manifest(&self, name: &str, text: &str) {
+        let temporary = self.0.path().join("new");
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, self.0.path().join("manifests").join(name)).unwrap();
+    }
+
+    fn dev(&self, more: &[&str]) -> Running {
+        let mut child = Command::new(binary())
+            .args(["dev", "--handlers", self.handlers(), "--manifests", self.manifests()])
+            .args(["--http", "127.0.0.1:0"])
+            .args(more)
+            .env_clear()
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut running = Running { child, stderr, http: String::new() };
+        let line = running.wait_for(|line| line.get("address").is_some());
+        running.http = line["address"].as_str().unwrap().to_owned();
+        running
+    }
+}
+
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    http: String,
+}
+
+impl Running {
+    /// Reads on to the first line that fits; the test's own time limit is the deadline.
+    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it ended before");
+            let value: Value = serde_json::from_str(&line)
+                .unwrap_or_else(|_| panic!("every line is JSON, and this is not: {line}"));
+            if fits(&value) {
+                return value;
+            }
+        }
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = std::net::TcpStream::connect(&self.http).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// SIGTERM; the exit code and what was still said.
+    fn terminate(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: \"{value}\" }}\n"
+    )
+}
+
+fn informerd(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).env_clear().output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The binary of this build, brought up to date. Of the whole workspace, as the tests are, so that
+/// nothing is built twice.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--bin", "informerd"])
+            .args(["--manifest-path", manifest])
+            .status();
+        assert!(build.unwrap().success(), "the binary builds");
+        // This test runs in target/<profile>/deps.
+        let deps = std::env::current_exe().unwrap();
+        deps.ancestors().nth(2).unwrap().join("informerd")
+    })
+}

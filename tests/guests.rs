@@ -186,9 +186,10 @@ async fn two_watches_of_one_handler_share_an_instance_and_sync_once() {
 #[test]
 fn every_guest_has_a_test() {
     let tests = concat!(include_str!("guests.rs"), include_str!("bad_input.rs"));
+    let words: Vec<&str> = tests.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     for (name, _) in ALL {
-        let constant = name.to_uppercase();
-        assert!(tests.contains(&format!("{constant},")), "no test loads the guest {name}");
+        let uses = words.iter().filter(|word| **word == name.to_uppercase()).count();
+        assert!(uses >= 2, "no test loads the guest {name}: it is at most imported");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The guest end: a sandboxed handler module and the calls into it.
 
 mod guest_handler;
-mod guest;
+mod shared_guest;
 mod instance;
 mod imports;
 mod module;
@@ -11,8 +11,8 @@ mod log_budget;
 mod bindings;
 
 pub use engine::GuestEngine;
-pub use guest::Guest;
 pub use guest_handler::GuestHandler;
 pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};
+pub use shared_guest::SharedGuest;

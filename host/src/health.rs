@@ -59,7 +59,9 @@ async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoRespon
     for status in handlers.statuses() {
         let state = match &status.state {
             HandlerState::Loading => "loading".to_owned(),
-            HandlerState::Waiting(problem) => format!("waiting: {problem}"),
+            HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) => {
+                format!("waiting: {problem}")
+            }
             HandlerState::Running if status.has_synced => "synced".to_owned(),
             HandlerState::Running => "handling its initial lists".to_owned(),
             HandlerState::Failed(problem) => format!("failed: {problem}"),

@@ -17,9 +17,11 @@ use crate::health::HealthServer;
 pub struct Host {
     handlers: Arc<HandlerRegistry>,
     health: HealthServer,
-    /// Taken when it is dropped: a runtime must not be dropped on a thread of another.
-    guests: Option<Runtime>,
+    _guests: GuestThreads,
 }
+
+/// The runtime on which guests run. Dropped without waiting: it may be on a thread of another one.
+struct GuestThreads(Option<Runtime>);
 
 impl Host {
     /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
@@ -31,10 +33,11 @@ impl Host {
             .enable_all()
             .build()
             .context("cannot start the guests' threads")?;
-        let handlers = HandlerRegistry::new(client, engine, guests.handle().clone());
-        let handlers = Arc::new(handlers);
+        let handle = guests.handle().clone();
+        let guests = GuestThreads(Some(guests));
+        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, health, guests: Some(guests) })
+        Ok(Self { handlers, health, _guests: guests })
     }
 
     /// Loads what the directory describes. A bad file is reported and does not keep the others; an
@@ -75,10 +78,10 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for GuestThreads {
     fn drop(&mut self) {
-        if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

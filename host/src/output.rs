@@ -91,7 +91,9 @@ pub fn summary(
         let state = match &status.state {
             HandlerState::Running => String::new(),
             HandlerState::Loading => " (never finished loading)".to_owned(),
-            HandlerState::Waiting(problem) => format!(" (waits: {problem})"),
+            HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) => {
+                format!(" (waits: {problem})")
+            }
             HandlerState::Failed(problem) => format!(" (not loaded: {problem})"),
         };
         let _ = writeln!(

@@ -6,15 +6,18 @@ use std::sync::{LazyLock, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::deliveries::Delivery;
 
 /// One line's fields by name; the text is under `message`.
 pub(crate) type Fields = HashMap<&'static str, String>;
 
 #[derive(Default)]
 struct Kept {
-    deliveries: Vec<Fields>,
+    deliveries: Vec<Delivery>,
     said: Vec<String>,
     problems: Vec<String>,
 }
@@ -25,15 +28,17 @@ static KEPT: LazyLock<Mutex<HashMap<String, Kept>>> = LazyLock::new(Mutex::defau
 pub fn capture_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let shown = tracing_subscriber::fmt::layer()
-            .with_test_writer()
-            .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
-        tracing_subscriber::registry().with(Capture).with(shown).init();
+        let shown = tracing_subscriber::fmt::layer().with_test_writer();
+        // Without a level here, everything below would format its traces for nobody.
+        tracing_subscriber::registry()
+            .with(Capture.with_filter(LevelFilter::INFO))
+            .with(shown.with_filter(LevelFilter::WARN))
+            .init();
     });
 }
 
-/// The delivery lines of a handler, oldest first.
-pub(crate) fn said_of_delivery(handler: &str) -> Vec<Fields> {
+/// Everything a handler was told so far, oldest first.
+pub fn deliveries_of(handler: &str) -> Vec<Delivery> {
     kept(handler, |kept| kept.deliveries.clone())
 }
 
@@ -61,7 +66,7 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut all = KEPT.lock().unwrap();
         let kept = all.entry(handler).or_default();
         match event.metadata().target() {
-            "delivery" => kept.deliveries.push(fields.0),
+            "delivery" => kept.deliveries.push(Delivery::read(fields.0)),
             "guest" => kept.said.push(fields.0.remove("message").unwrap_or_default()),
             _ => kept.problems.extend(fields.0.remove("problem")),
         }

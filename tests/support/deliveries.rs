@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::captured_log::said_of_delivery;
+use crate::captured_log::Fields;
 use crate::test_objects::View;
 
 /// Which call it was.
@@ -30,11 +30,10 @@ pub struct Delivery {
     pub reason: String,
 }
 
-/// Everything a handler was told so far, oldest first.
-pub fn deliveries_of(handler: &str) -> Vec<Delivery> {
-    let lines = said_of_delivery(handler).into_iter().map(|mut line| {
+impl Delivery {
+    pub(crate) fn read(mut line: Fields) -> Self {
         let mut take = |name| line.remove(name).unwrap_or_default();
-        Delivery {
+        Self {
             event: match take("message").as_str() {
                 "OnAdd" => Event::Add,
                 "OnUpdate" => Event::Update,
@@ -52,8 +51,7 @@ pub fn deliveries_of(handler: &str) -> Vec<Delivery> {
             ok: take("result") == "ok",
             reason: take("reason"),
         }
-    });
-    lines.collect()
+    }
 }
 
 /// Per object: an add only of what is absent, an update from the state given last, a deletion only

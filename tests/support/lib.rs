@@ -6,8 +6,8 @@ mod test_host;
 mod test_objects;
 mod tcp_proxy;
 
-pub use captured_log::{capture_log, problems_of, said_by};
-pub use deliveries::{Delivery, Event, assert_chain, deliveries_of, final_view};
+pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
+pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
 pub use test_objects::{

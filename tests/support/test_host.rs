@@ -73,6 +73,6 @@ pub async fn eventually(what: &str, limit: Duration, mut condition: impl FnMut()
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

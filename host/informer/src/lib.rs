@@ -3,11 +3,14 @@
 //! ```text
 //! ListerWatcher ──▶ Reflector ──▶ DeltaFifo ──▶ ProcessLoop ──▶ Indexer ──▶ Lister
 //!                                                   │
-//!                                                   └─▶ SharedProcessor ──▶ ProcessorListener ──▶ ResourceEventHandler
+//!                                                   └─▶ SharedProcessor
+//!                                                              │
+//!                                  ResourceEventHandler ◀── ProcessorListener
 //! ```
 //!
-//! The modules stand in the order in which a change passes through them. The core knows neither HTTP nor
-//! JSON nor wasm: a server comes in as a [`ListerWatcher`], a handler as a [`ResourceEventHandler`].
+//! The modules stand in the order in which a change passes through them. The core knows neither
+//! HTTP nor JSON nor wasm: a server comes in as a [`ListerWatcher`], a handler as a
+//! [`ResourceEventHandler`].
 #![warn(missing_docs)]
 
 mod object;
@@ -46,7 +49,9 @@ extern crate self as informer;
 mod objects;
 #[cfg(test)]
 #[path = "../tests/recorder.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
 mod recorder;
 #[cfg(test)]
 #[path = "../tests/scripted_server.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
 mod scripted_server;

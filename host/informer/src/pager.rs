@@ -3,6 +3,9 @@
 //! client-go: `ListPager` (rules PG).
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::lister_watcher::{ListOptions, ListPage, ListerWatcher, ListerWatcherError};
 use crate::object::Object;
@@ -36,11 +39,11 @@ pub(crate) async fn list<L: ListerWatcher>(
     let mut list = List::default();
     loop {
         let ListPage { resource_version, continue_token, objects, rejected } =
-            match lister_watcher.list(&options).await {
+            match page(lister_watcher, &options).await {
                 Err(ListerWatcherError::Expired(_)) if options.continue_token.is_some() => {
                     list = List { paginated: true, ..List::default() };
                     options = ListOptions { limit: None, ..first.clone() };
-                    lister_watcher.list(&options).await?
+                    page(lister_watcher, &options).await?
                 }
                 page => page?,
             };
@@ -60,3 +63,16 @@ pub(crate) async fn list<L: ListerWatcher>(
         }
     }
 }
+
+async fn page<L: ListerWatcher>(
+    lister_watcher: &L,
+    options: &ListOptions,
+) -> Result<ListPage, ListerWatcherError> {
+    timeout(PAGE_TIMEOUT, lister_watcher.list(options)).await.unwrap_or_else(|_| {
+        Err(ListerWatcherError::Unavailable("the list request was not answered".to_owned()))
+    })
+}
+
+/// An API server gives a list one minute (`--request-timeout`); the rest is for a slow network. A
+/// connection that is half open would otherwise hold the reflector for ever.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);

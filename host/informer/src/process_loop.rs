@@ -30,8 +30,10 @@ use crate::status::InformerCounters;
 /// What others ask of the process loop while it runs.
 pub(crate) enum Command {
     AddListener { queue: ListenerQueue, resync_period: Option<Duration> },
-    AddIndex { name: String, index_func: IndexFunc, added: oneshot::Sender<Result<(), IndexError>> },
+    AddIndex { name: String, index_func: IndexFunc, added: AnswerSender },
 }
+
+type AnswerSender = oneshot::Sender<Result<(), IndexError>>;
 
 pub(crate) struct ProcessLoop {
     pub(crate) reflected: mpsc::Receiver<Reflected>,
@@ -46,8 +48,8 @@ pub(crate) struct ProcessLoop {
 }
 
 impl ProcessLoop {
-    /// Runs until the reflector is gone and everything it saw has been applied. If processing fails,
-    /// what could not be applied stays queued and the loop starts again after a second.
+    /// Runs until the reflector is gone and everything it saw has been applied. If processing
+    /// fails, what could not be applied stays queued and the loop starts again after a second.
     pub(crate) async fn run(mut self) {
         let mut left_when_closed = usize::MAX;
         while let Err(error) = self.run_until_closed().await {
@@ -74,8 +76,8 @@ impl ProcessLoop {
             if self.delta_fifo.is_closed() {
                 return Ok(());
             }
-            let next_resync = self.shared_processor.next_resync();
-            // In this order, since only what the reflector saw can come in a flood.
+            let next_resync = self.shared_processor.next_resync(Instant::now());
+            // In this order: only what the reflector saw can come in a flood.
             tokio::select! {
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command),
@@ -212,8 +214,8 @@ impl ProcessLoop {
     }
 }
 
-/// Applies one object's deltas, oldest first, and removes each that has been applied. What the cache
-/// holds decides what handlers are told, not the delta's name.
+/// Applies one object's deltas, oldest first, and removes each that has been applied. What the
+/// cache holds decides what handlers are told, not the delta's name.
 ///
 /// client-go: `processDeltas`. Unlike there, an object with another uid is not an update but a
 /// deletion and an addition.

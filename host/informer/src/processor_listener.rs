@@ -26,8 +26,7 @@ pub(crate) struct ListenerQueue(Arc<Shared>);
 struct Shared {
     pending: Mutex<PendingNotifications>,
     changed: Notify,
-    /// None until `Synced` has been handled; false if the listener ended before.
-    has_synced: watch::Sender<Option<bool>>,
+    has_synced: watch::Sender<bool>,
 }
 
 impl ListenerQueue {
@@ -35,7 +34,7 @@ impl ListenerQueue {
         Self(Arc::new(Shared {
             pending: Mutex::new(PendingNotifications::new(policy)),
             changed: Notify::new(),
-            has_synced: watch::Sender::new(None),
+            has_synced: watch::Sender::new(false),
         }))
     }
 
@@ -56,8 +55,8 @@ impl ListenerQueue {
         self.pending().is_closed()
     }
 
-    /// Whether `Synced` has been handled: none while it may still come, false if it will not.
-    pub(crate) fn has_synced(&self) -> watch::Receiver<Option<bool>> {
+    /// Whether `Synced` has been handled.
+    pub(crate) fn has_synced(&self) -> watch::Receiver<bool> {
         self.0.has_synced.subscribe()
     }
 
@@ -87,12 +86,11 @@ pub(crate) async fn run<H: ResourceEventHandler>(queue: ListenerQueue, mut handl
                 () = queue.0.changed.notified() => {}
                 () = sleep_until(due) => {}
             },
-            Next::Closed => break,
+            Next::Closed => return,
         }
         // A handler that is always ready must not keep its thread to itself.
         consume_budget().await;
     }
-    queue.0.has_synced.send_if_modified(|synced| synced.replace(synced.unwrap_or(false)).is_none());
 }
 
 async fn deliver<H: ResourceEventHandler>(
@@ -110,6 +108,6 @@ async fn deliver<H: ResourceEventHandler>(
     let waits = queue.pending().finish(handled, Instant::now()).is_some();
     // Synced even if it failed for good: a broken handler must not keep others waiting.
     if delivery.notification == Notification::Synced && !waits {
-        queue.0.has_synced.send_replace(Some(true));
+        queue.0.has_synced.send_replace(true);
     }
 }

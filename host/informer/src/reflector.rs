@@ -405,7 +405,8 @@ impl<L: ListerWatcher> Reflector<L> {
         self.status.send_modify(|status| {
             let since = status.failure.as_ref().map_or(now, |failure| failure.since);
             let (phase, next_try) = (status.phase, now + wait);
-            tracing::warn!(%error, %phase, retry_in_s = wait.as_secs_f32(), "cannot follow the server");
+            let retry_in_s = wait.as_secs_f32();
+            tracing::warn!(%error, %phase, retry_in_s, "cannot follow the server");
             status.failure = Some(ReflectorFailure { phase, error, since, next_try });
         });
         wait

@@ -213,13 +213,17 @@ pub struct HandlerRegistration {
 impl HandlerRegistration {
     /// Whether the handler has handled its initial list, failures included.
     pub fn has_synced(&self) -> bool {
-        *self.queue.has_synced().borrow() == Some(true)
+        *self.queue.has_synced().borrow()
     }
 
-    /// Waits for [`HandlerRegistration::has_synced`]; false if the informer ends before.
+    /// Waits for [`HandlerRegistration::has_synced`]; false if the handler ends before, since it
+    /// was removed or the informer has stopped.
     pub async fn wait_for_sync(&self) -> bool {
-        let mut has_synced = self.queue.has_synced();
-        has_synced.wait_for(Option::is_some).await.is_ok_and(|synced| *synced == Some(true))
+        let (mut has_synced, mut ended) = (self.queue.has_synced(), self.ended.clone());
+        tokio::select! {
+            _ = has_synced.wait_for(|synced| *synced) => true,
+            _ = ended.changed() => self.has_synced(),
+        }
     }
 
     /// What has become of the notifications so far.

@@ -27,7 +27,9 @@ struct Listener {
 
 struct Resync {
     period: Duration,
-    next: Instant,
+    /// None while the last one is being processed: a period begins when that is done (RS-3), so
+    /// that resyncs alone cannot keep the process loop busy.
+    next: Option<Instant>,
     /// It was due when the process loop last looked.
     syncing: bool,
 }
@@ -38,7 +40,7 @@ impl SharedProcessor {
         self.listeners.retain(|listener| !listener.queue.is_closed());
         let resync = resync_period.filter(|period| !period.is_zero()).map(|period| {
             let period = period.clamp(RESYNC_PERIOD_MIN, RESYNC_PERIOD_MAX);
-            Resync { period, next: Instant::now() + period, syncing: false }
+            Resync { period, next: Some(Instant::now() + period), syncing: false }
         });
         self.listeners.push(Listener { queue, resync });
     }
@@ -52,9 +54,10 @@ impl SharedProcessor {
         });
     }
 
-    /// When the next resync is due; none if nobody asked for one.
-    pub(crate) fn next_resync(&self) -> Option<Instant> {
-        self.listeners.iter().filter_map(|it| it.resync.as_ref()).map(|it| it.next).min()
+    /// When the next resync is due; none if nobody asked for one. What was due has been processed.
+    pub(crate) fn next_resync(&mut self, now: Instant) -> Option<Instant> {
+        let resyncs = self.listeners.iter_mut().filter_map(|it| it.resync.as_mut());
+        resyncs.map(|it| *it.next.get_or_insert(now + it.period)).min()
     }
 
     /// Marks the listeners that are due now; true if there is one. The marks stay until the next
@@ -62,9 +65,9 @@ impl SharedProcessor {
     pub(crate) fn resync_due(&mut self, now: Instant) -> bool {
         let mut due = false;
         for resync in self.listeners.iter_mut().filter_map(|it| it.resync.as_mut()) {
-            resync.syncing = now >= resync.next;
+            resync.syncing = resync.next.is_some_and(|next| next <= now);
             if resync.syncing {
-                resync.next = now + resync.period;
+                resync.next = None;
                 due = true;
             }
         }
@@ -84,3 +87,27 @@ const RESYNC_PERIOD_MIN: Duration = Duration::from_secs(1);
 
 /// A year: longer is never, and a time that is not representable would end the informer.
 const RESYNC_PERIOD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pending_notifications::DeliveryPolicy;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// client-go: RS-3.
+    #[tokio::test(start_paused = true)]
+    async fn a_resync_period_begins_when_the_last_resync_is_processed() {
+        let mut shared_processor = SharedProcessor::default();
+        let start = Instant::now();
+        assert_eq!(shared_processor.next_resync(start), None);
+        shared_processor.add_listener(ListenerQueue::new(DeliveryPolicy::default()), Some(SECOND));
+        assert_eq!(shared_processor.next_resync(start), Some(start + SECOND));
+        assert!(!shared_processor.resync_due(start));
+        assert!(shared_processor.resync_due(start + SECOND));
+        // Processing it takes longer than the period.
+        let processed = start + 4 * SECOND;
+        assert_eq!(shared_processor.next_resync(processed), Some(processed + SECOND));
+        assert!(!shared_processor.resync_due(processed));
+    }
+}

@@ -1,7 +1,9 @@
 //! The pipeline from the server to the handlers, seen from outside.
 
 mod objects;
+#[expect(dead_code, reason = "the unit tests use the rest")]
 mod recorder;
 mod scenarios;
+#[expect(dead_code, reason = "the unit tests use the rest")]
 mod scripted_server;
 mod simulation;

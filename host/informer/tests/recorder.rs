@@ -40,11 +40,6 @@ pub(crate) struct Recorder {
 pub(crate) struct Recording(Arc<Mutex<Vec<String>>>);
 
 impl Recorder {
-    /// Handles everything at once.
-    pub(crate) fn new() -> (Self, Recording) {
-        Self::answering(|_| Answer::done())
-    }
-
     pub(crate) fn answering(
         answer: impl FnMut(&Delivery) -> Answer + Send + 'static,
     ) -> (Self, Recording) {

@@ -2,7 +2,7 @@
 //! log.
 //!
 //! in:   a delivery from a processor listener
-//! out:  a call into the [`Guest`]; how it ended
+//! out:  a call into the [`SharedGuest`]; how it ended
 //! runs: in the listener's task, on the guests' own threads.
 
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use informer::{Delivery, Handled, Notification, Object, ResourceEventHandler};
 use kube::core::ApiResource;
 
 use super::bindings::informerd::handler::types::{Failure, ObjectKey, Retry};
-use super::guest::{Call, Guest};
+use super::shared_guest::{Call, SharedGuest};
 
 /// One handler's place at one informer.
 pub struct GuestHandler {
     handler: Arc<str>,
     kind: ApiResource,
-    guest: Guest,
+    guest: SharedGuest,
     /// Watches of this handler whose initial list has not been handled yet, over all its places.
     unsynced_watches: Arc<AtomicUsize>,
 }
@@ -29,7 +29,7 @@ impl GuestHandler {
     pub fn new(
         handler: &str,
         kind: ApiResource,
-        guest: Guest,
+        guest: SharedGuest,
         unsynced_watches: Arc<AtomicUsize>,
     ) -> Self {
         Self { handler: handler.into(), kind, guest, unsynced_watches }

@@ -83,7 +83,7 @@ impl GuestModule {
             [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {}
             [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(ModuleError::CoreModule),
             other => {
-                let start = other[..other.len().min(8)].escape_ascii().to_string();
+                let start = other[..other.len().min(12)].escape_ascii().to_string();
                 return Err(ModuleError::NotWasm { start: format!("`{start}`") });
             }
         }

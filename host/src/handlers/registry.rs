@@ -86,10 +86,10 @@ impl HandlerRegistry {
     /// Whether every handler that can run has handled its initial lists.
     pub fn is_ready(&self) -> bool {
         self.statuses().iter().all(|status| match status.state {
-            HandlerState::Loading => false,
+            HandlerState::Loading | HandlerState::Unreachable(_) => false,
             HandlerState::Running => status.has_synced,
             // Neither may keep the others from serving.
-            HandlerState::Waiting(_) | HandlerState::Failed(_) => true,
+            HandlerState::UnknownKind(_) | HandlerState::Failed(_) => true,
         })
     }
 

@@ -17,15 +17,17 @@ use tokio::time::sleep;
 use super::directory::HandlerFile;
 use super::registry::Surroundings;
 use crate::api_server::{ApiListerWatcher, KindError, WatchedResource, find_kind};
-use crate::guest::{Guest, GuestHandler, GuestModule, WatchDeclaration};
+use crate::guest::{GuestHandler, GuestModule, SharedGuest, WatchDeclaration};
 
 /// Where a handler stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandlerState {
     /// Its module is read, compiled and started.
     Loading,
-    /// The server does not serve, or does not tell, what it watches; it is asked again.
-    Waiting(String),
+    /// The server does not tell what it serves; it is asked again.
+    Unreachable(String),
+    /// The server does not serve a kind that it watches; it is asked again.
+    UnknownKind(String),
     /// It is registered at its informers.
     Running,
     /// It cannot be used as it is.
@@ -101,7 +103,12 @@ impl RunningHandler {
         }
         let mut resources = Vec::new();
         for watch in &watches {
-            resources.extend(self.find(at, watch).await?);
+            for resource in self.find(at, watch).await? {
+                // What is named twice is watched once.
+                if !resources.contains(&resource) {
+                    resources.push(resource);
+                }
+            }
         }
         let unsynced_watches = Arc::new(AtomicUsize::new(resources.len()));
         for resource in &resources {
@@ -123,7 +130,7 @@ impl RunningHandler {
         &self,
         at: &Surroundings,
         wasm: Vec<u8>,
-    ) -> Result<(Guest, Vec<WatchDeclaration>), String> {
+    ) -> Result<(SharedGuest, Vec<WatchDeclaration>), String> {
         let HandlerFile { name, spec, .. } = &self.file;
         let engine = at.engine.clone();
         // One at a time: compiling uses every core by itself.
@@ -137,7 +144,7 @@ impl RunningHandler {
         let config = spec.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
         let (name, limits) = (name.clone(), spec.limits());
         let started =
-            at.guests.spawn(async move { Guest::start(module, &name, config, limits).await });
+            at.guests.spawn(async move { SharedGuest::start(module, &name, config, limits).await });
         started
             .await
             .map_err(|error| format!("starting the module ended early: {error}"))?
@@ -151,19 +158,25 @@ impl RunningHandler {
         watch: &WatchDeclaration,
     ) -> Result<Vec<WatchedResource>, String> {
         let WatchDeclaration { api_version, kind, namespaces, .. } = watch;
+        if namespaces.iter().any(String::is_empty) {
+            return Err(format!(
+                "the watch of {kind} names an empty namespace: leave `namespaces` out for all of them"
+            ));
+        }
         let mut wait = KIND_RETRY_MIN;
         let kind = loop {
-            let problem =
-                match find_kind(&at.client, api_version, kind, !namespaces.is_empty()).await {
-                    Ok(kind) => break kind,
-                    Err(error @ KindError::ClusterScoped { .. }) => return Err(error.to_string()),
-                    Err(error) => error.to_string(),
-                };
-            let waiting = HandlerState::Waiting(problem.clone());
-            if self.state.send_replace(waiting.clone()) != waiting {
-                let (handler, file) = (&*self.file.name, self.file.file.display());
-                tracing::warn!(handler, %file, problem, "handler waits; the server is asked again");
-            }
+            let state = match find_kind(&at.client, api_version, kind, !namespaces.is_empty()).await
+            {
+                Ok(kind) => break kind,
+                Err(error @ KindError::ClusterScoped { .. }) => return Err(error.to_string()),
+                Err(error @ KindError::Unknown { .. }) => {
+                    HandlerState::UnknownKind(error.to_string())
+                }
+                Err(error @ KindError::Discovery(_)) => {
+                    HandlerState::Unreachable(error.to_string())
+                }
+            };
+            self.waits(state);
             sleep(wait).await;
             wait = (wait * 2).min(KIND_RETRY_MAX);
         };
@@ -177,6 +190,16 @@ impl RunningHandler {
             [] => vec![in_namespace(None)],
             namespaces => namespaces.iter().cloned().map(Some).map(in_namespace).collect(),
         })
+    }
+
+    /// Notes why the handler waits; said once for each reason.
+    fn waits(&self, state: HandlerState) {
+        let (handler, file) = (&*self.file.name, self.file.file.display());
+        if self.state.send_replace(state.clone()) != state
+            && let HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) = state
+        {
+            tracing::warn!(handler, %file, problem, "handler waits; the server is asked again");
+        }
     }
 
     /// Takes nothing new, and lets the handler finish what is queued until the deadline; gives how

@@ -54,6 +54,18 @@ async fn a_page_that_fails_otherwise_fails_the_list() {
     assert!(matches!(expired, Err(ListerWatcherError::Expired(_))), "on the first page");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_list_request_that_is_not_answered_is_made_again() {
+    let mut reflecting = Reflecting::start(ScriptedServer::default());
+    reflecting.seen_within(Duration::from_secs(299)).await;
+    assert_eq!(reflecting.asked(), ["watch-list rv=", "list rv=0 limit=500"]);
+    reflecting.seen_within(Duration::from_secs(3)).await;
+    assert_eq!(reflecting.failure().unwrap().0, Phase::List);
+    reflecting.server.on_list("rv=10 a@4");
+    assert_eq!(reflecting.seen().await, ["listed rv=10 a@4"]);
+    assert_eq!(reflecting.asked(), ["list rv=0 limit=500", "watch rv=10"]);
+}
+
 /// ★37 ★39 client-go: `TestReflectorNotPaginatingNotConsistentReads`,
 /// `TestReflectorResyncWithResourceVersion`.
 #[tokio::test(start_paused = true)]

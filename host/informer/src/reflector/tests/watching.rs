@@ -71,6 +71,13 @@ async fn the_version_moves_only_with_what_was_handed_over() {
     assert_eq!(reflector.last_sync_resource_version, "10");
     assert_eq!(spelled(reflected.recv().await.unwrap()), "listed rv=10 a@1");
     assert!(reflected.try_recv().is_err());
+    // Nor for another list.
+    assert!(
+        reflector.hand_over(Reflected::Bookmark { resource_version: "11".into() }).await.is_ok()
+    );
+    let replace = reflector.replace(Vec::new(), "20".to_owned());
+    assert!(timeout(Duration::from_secs(1), replace).await.is_err());
+    assert_eq!(reflector.last_sync_resource_version, "10");
 }
 
 /// ★43 client-go: `TestWatchTimeout`; the minimum is not configurable here.

@@ -27,7 +27,10 @@ async fn a_removed_handler_is_cut_off_at_the_deadline() {
     settle().await;
     let started = Instant::now();
     // In the middle of the second call.
-    assert_eq!(registration.remove(15 * SECOND).await, 2);
+    let (left, synced) =
+        futures_util::future::join(registration.remove(15 * SECOND), registration.wait_for_sync())
+            .await;
+    assert_eq!((left, synced), (2, false));
     assert_eq!(started.elapsed().as_secs(), 15);
     sleep(100 * SECOND).await;
     assert_eq!(told.take(), ["added a@5 initial", "added b@6 initial"]);

@@ -18,7 +18,7 @@ use super::module::{GuestModule, ModuleError, WatchDeclaration};
 
 /// A started guest. Clones are the same one.
 #[derive(Clone)]
-pub struct Guest {
+pub struct SharedGuest {
     recipe: Arc<Recipe>,
     /// None after a call that failed, until the next one.
     instance: Arc<Mutex<Option<Instance>>>,
@@ -41,7 +41,7 @@ pub(super) enum Call {
     Synced,
 }
 
-impl Guest {
+impl SharedGuest {
     /// Makes the first instance, asks it what it watches and configures it.
     pub async fn start(
         module: GuestModule,
