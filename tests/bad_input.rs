@@ -85,7 +85,16 @@ async fn an_unknown_kind_is_named_with_the_closest_ones_and_waited_for() {
     assert!(problem.contains("cluster-scoped"), "{problem}");
     let spec = "  watches: [{ apiVersion: v1, kind: Pod, namespaces: [\"\"] }]\n";
     let HandlerState::Failed(problem) = host.load("empty", RECORDER, spec).await else { panic!() };
-    assert!(problem.contains("empty namespace"), "{problem}");
+    assert!(problem.contains("names the namespace \"\""), "{problem}");
+    let spec =
+        "  watches: [{ apiVersion: v1, kind: Pod, namespaces: ['x/services/y:80/proxy'] }]\n";
+    let HandlerState::Failed(problem) = host.load("path", RECORDER, spec).await else { panic!() };
+    assert!(problem.contains("cannot exist"), "{problem}");
+    let spec = "  watches: [{ apiVersion: v1/namespaces/x, kind: Pod }]\n";
+    let HandlerState::Failed(problem) = host.load("version", RECORDER, spec).await else {
+        panic!()
+    };
+    assert!(problem.contains("v1/namespaces/x"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,8 @@ async fn a_failed_delivery_is_retried_in_a_fresh_instance_and_then_a_dead_letter
     host.load("retries", RECORDER, &spec[0]).await;
     host.load("gives-up", RECORDER, &spec[1]).await;
     dev.apply("a", "1");
-    let ok = |name: &str| deliveries_of(name).iter().filter(|it| it.ok && it.key != "").count();
+    let ok =
+        |name: &str| deliveries_of(name).iter().filter(|it| it.ok && !it.key.is_empty()).count();
     eventually("the third attempt succeeds", MINUTE, || ok("retries") == 1).await;
     assert_eq!(status(&host, "retries").counts.failed, 2);
     assert!(status(&host, "retries").dead_letters.is_empty());

@@ -1,4 +1,5 @@
 //! Everything that crosses more than one crate. One binary; this is its table of contents.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 /// On a real kube-apiserver and etcd: the pipeline end to end, faults included.
 mod cluster;

@@ -1,6 +1,8 @@
 //! Arguments → client → host → exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -10,31 +12,41 @@ use host::config::{Cli, Command, DevArgs, HostArgs, RunArgs};
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run(args) => run(args).await,
-        Command::Dev(args) => dev(args).await,
-    };
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let done = Runtime::new().context("cannot start threads").and_then(|runtime| {
+        let done = runtime.block_on(async {
+            // First of all, so that a signal during start-up is not lost.
+            let mut stop = StopSignal::register()?;
+            match command {
+                Command::Run(args) => run(args, &mut stop).await,
+                Command::Dev(args) => dev(args, &mut stop).await,
+            }
+        });
+        // A compilation that is still going on must not keep the process.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        done
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(args: RunArgs) -> anyhow::Result<()> {
+async fn run(args: RunArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let terminal = Terminal::default();
     terminal.start_log(args.host.log_format, &args.host.log)?;
     let client = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-    serve(client, &args.host, &terminal).await
+    serve(client, &args.host, &terminal, stop).await
 }
 
-async fn dev(args: DevArgs) -> anyhow::Result<()> {
+async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let terminal = Terminal::default();
     terminal.start_log(args.host.log_format, &args.host.log)?;
     let server = ApiServer::bind(args.api_address, Settings::default())
@@ -45,17 +57,42 @@ async fn dev(args: DevArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot read {} (--manifests)", args.manifests.display()))?;
     let url = server.url();
     tracing::info!(url, "embedded API server; `kubectl --server URL` reaches it");
-    let config = kube::Config::new(url.parse().context("the embedded server's own address")?);
-    serve(Client::try_from(config)?, &args.host, &terminal).await?;
+    let mut config = kube::Config::new(url.parse().context("the embedded server's own address")?);
+    config.default_retry = false;
+    serve(Client::try_from(config)?, &args.host, &terminal, stop).await?;
     manifests.close().await;
     server.shutdown().await;
     Ok(())
 }
 
-/// Runs until SIGTERM or SIGINT.
-async fn serve(client: Client, args: &HostArgs, terminal: &Terminal) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// SIGTERM or SIGINT.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn register() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs until it is told to stop.
+async fn serve(
+    client: Client,
+    args: &HostArgs,
+    terminal: &Terminal,
+    stop: &mut StopSignal,
+) -> anyhow::Result<()> {
     let host = Host::start(client, args.http).await?;
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
     host.load_directory(&args.handlers)?;
@@ -64,12 +101,13 @@ async fn serve(client: Client, args: &HostArgs, terminal: &Terminal) -> anyhow::
             terminal.show_progress(host.handlers()).await;
             std::future::pending::<()>().await;
         } => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = stop.received() => {}
     }
     tracing::info!("stopping: running calls and what is queued may end");
     let informers = host.handlers().informers();
     host.stop().await;
-    eprint!("{}", summary(host.handlers(), &informers));
+    let summary = summary(host.handlers(), &informers);
+    // Nobody may be there to read it.
+    let _ = std::io::stderr().write_all(summary.as_bytes());
     Ok(())
 }

@@ -38,7 +38,8 @@ impl Terminal {
             .with_env_filter(filter)
             .with_writer(self.clone())
             .with_ansi(io::stderr().is_terminal())
-            .with_target(false);
+            // A reader of the log that has gone away must not take the host along.
+            .log_internal_errors(false);
         match format {
             LogFormat::Text => log.compact().init(),
             LogFormat::Json => log.json().flatten_event(true).init(),

@@ -53,7 +53,11 @@ pub fn problems_of(handler: &str) -> Vec<String> {
 }
 
 fn kept<T: Default>(handler: &str, read: impl FnOnce(&Kept) -> T) -> T {
-    KEPT.lock().unwrap().get(handler).map(read).unwrap_or_default()
+    KEPT.lock()
+        .expect("no test panics while it holds the log")
+        .get(handler)
+        .map(read)
+        .unwrap_or_default()
 }
 
 struct Capture;
@@ -63,7 +67,7 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut fields = Collected::default();
         event.record(&mut fields);
         let Some(handler) = fields.0.get("handler").cloned() else { return };
-        let mut all = KEPT.lock().unwrap();
+        let mut all = KEPT.lock().expect("no test panics while it holds the log");
         let kept = all.entry(handler).or_default();
         match event.metadata().target() {
             "delivery" => kept.deliveries.push(Delivery::read(fields.0)),

@@ -44,7 +44,7 @@ struct Running {
 /// Dropping it aborts both.
 struct Tasks {
     reflector: JoinSet<()>,
-    _process_loop: JoinSet<()>,
+    process_loop: JoinSet<()>,
     stopped: bool,
 }
 
@@ -97,9 +97,9 @@ impl SharedInformer {
             reflected_version: None,
         };
         let mut tasks =
-            Tasks { reflector: JoinSet::new(), _process_loop: JoinSet::new(), stopped: false };
+            Tasks { reflector: JoinSet::new(), process_loop: JoinSet::new(), stopped: false };
         tasks.reflector.spawn(reflector.run());
-        tasks._process_loop.spawn(process_loop.run());
+        tasks.process_loop.spawn(process_loop.run());
         let tasks = Mutex::new(tasks);
         Self(Arc::new(Running {
             commands: commands_tx,

@@ -34,7 +34,7 @@ struct Script {
     lists: VecDeque<Listing>,
     watches: VecDeque<Opening>,
     watch_lists: VecDeque<Opening>,
-    open: Option<mpsc::UnboundedSender<Said>>,
+    open: Option<mpsc::Sender<Said>>,
     requests: Vec<Request>,
 }
 
@@ -118,7 +118,7 @@ impl ScriptedServer {
         let script = self.script();
         let open = script.open.as_ref().expect("no watch was ever opened");
         for said in said(text) {
-            open.send(said).expect("the watch is open");
+            open.try_send(said).expect("the watch is open and has room");
         }
     }
 
@@ -193,9 +193,9 @@ impl ListerWatcher for ScriptedServer {
             Opening::Refused(error) => return Err(error),
             Opening::Hangs => std::future::pending().await,
         };
-        let (open, said) = mpsc::unbounded_channel();
+        let (open, said) = mpsc::channel(SAID_MAX);
         for said in prepared {
-            let _ = open.send(said);
+            let _ = open.try_send(said);
         }
         self.script().open = Some(open);
         Ok(stream::unfold(said, next_item).boxed())
@@ -203,8 +203,8 @@ impl ListerWatcher for ScriptedServer {
 }
 
 async fn next_item(
-    mut said: mpsc::UnboundedReceiver<Said>,
-) -> Option<(Result<WatchEvent, ListerWatcherError>, mpsc::UnboundedReceiver<Said>)> {
+    mut said: mpsc::Receiver<Said>,
+) -> Option<(Result<WatchEvent, ListerWatcherError>, mpsc::Receiver<Said>)> {
     loop {
         match said.recv().await? {
             Said::Item(item) => return Some((item, said)),
@@ -277,3 +277,6 @@ pub(crate) fn duration(text: &str) -> Duration {
         None => Duration::from_secs(number(text.trim_end_matches('s'))),
     }
 }
+
+/// What is said while the reflector does not read.
+const SAID_MAX: usize = 10_000;

@@ -116,7 +116,9 @@ pub(super) fn list_page(body: &[u8]) -> Result<ListPage, ListerWatcherError> {
     let collection: Collection<'_> = serde_json::from_str(&body).map_err(|error| {
         ListerWatcherError::Unavailable(format!("the server sent what is no list: {error}"))
     })?;
-    let Some(items) = collection.items else {
+    let is_list = collection.kind.ends_with("List");
+    // Some servers write an empty list as null.
+    let Some(items) = collection.items.or_else(|| is_list.then(Vec::new)) else {
         return Err(ListerWatcherError::Unavailable(format!(
             "the server sent {} {:?} where a list was asked for",
             collection.api_version, collection.kind
@@ -205,8 +207,8 @@ fn object(json: &str, item_type: Option<ItemType<'_>>) -> Result<Arc<Object>, St
 
 fn head(json: &str) -> Result<Head<'_>, String> {
     serde_json::from_str(json).map_err(|error| {
-        let start: String = json.chars().take(REJECTED_TEXT_MAX).collect();
-        format!("{error}: {start}")
+        // Without the text: it may be a Secret's.
+        format!("it cannot be read: {error} ({} bytes)", json.len())
     })
 }
 
@@ -271,9 +273,6 @@ const TOO_LARGE: &str = "Too large resource version";
 
 /// How much of a body that is no Status is shown.
 const STATUS_TEXT_MAX: usize = 512;
-
-/// How much of a rejected object is shown.
-const REJECTED_TEXT_MAX: usize = 120;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kube::Client;
 use kube::core::{ApiResource, GroupVersion, GroupVersionKind};
-use kube::discovery::{Discovery, Scope, oneshot};
+use kube::discovery::{Discovery, Scope, oneshot, verbs};
 
 /// A collection on the server. Two watches that agree in all of it share one informer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,14 @@ pub enum KindError {
         /// As it was asked for.
         kind: String,
     },
+    /// It exists, and the server does not let anybody list and watch it.
+    #[error("{kind} of {api_version} cannot be listed and watched: it is not a stored resource")]
+    NotWatchable {
+        /// As it was asked for.
+        api_version: String,
+        /// As it was asked for.
+        kind: String,
+    },
     /// The server could not be asked; trying again may help.
     #[error("failed to ask the server for its kinds: {0}")]
     Discovery(#[source] kube::Error),
@@ -83,24 +91,30 @@ pub async fn find_kind(
         version: group_version.version,
         kind: kind.to_owned(),
     };
+    let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
     match oneshot::pinned_kind(client, &wanted).await {
+        Ok((_, it))
+            if !(it.supports_operation(verbs::LIST) && it.supports_operation(verbs::WATCH)) =>
+        {
+            Err(KindError::NotWatchable { api_version, kind })
+        }
         Ok((_, capabilities)) if namespaced_watch && capabilities.scope == Scope::Cluster => {
-            Err(KindError::ClusterScoped {
-                api_version: api_version.to_owned(),
-                kind: kind.to_owned(),
-            })
+            Err(KindError::ClusterScoped { api_version, kind })
         }
         Ok((found, _)) => Ok(found),
-        Err(kube::Error::Discovery(_)) => Err(unknown(client, api_version, kind).await?),
+        Err(kube::Error::Discovery(_)) => Err(unknown(client, api_version, kind).await),
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            Err(unknown(client, api_version, kind).await?)
+            Err(unknown(client, api_version, kind).await)
         }
         Err(error) => Err(KindError::Discovery(error)),
     }
 }
 
-async fn unknown(client: &Client, api_version: &str, kind: &str) -> Result<KindError, KindError> {
-    let discovery = Discovery::new(client.clone()).run().await.map_err(KindError::Discovery)?;
+async fn unknown(client: &Client, api_version: String, kind: String) -> KindError {
+    // The suggestions are a courtesy: without them the kind is unknown all the same.
+    let Ok(discovery) = Discovery::new(client.clone()).run_aggregated().await else {
+        return KindError::Unknown { api_version, kind, closest: Vec::new() };
+    };
     let served = discovery.groups().flat_map(|group| {
         group.versions().flat_map(|version| group.versioned_resources(version)).collect::<Vec<_>>()
     });
@@ -108,17 +122,14 @@ async fn unknown(client: &Client, api_version: &str, kind: &str) -> Result<KindE
         .map(|(served, _)| {
             let kinds =
                 strsim::damerau_levenshtein(&kind.to_lowercase(), &served.kind.to_lowercase());
-            let versions = strsim::damerau_levenshtein(api_version, &served.api_version);
+            let versions = strsim::damerau_levenshtein(&api_version, &served.api_version);
             (kinds * 10 + versions, format!("{} {}", served.api_version, served.kind))
         })
         .collect();
     by_distance.sort();
     by_distance.dedup();
-    Ok(KindError::Unknown {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-        closest: by_distance.into_iter().take(CLOSEST_KINDS).map(|(_, name)| name).collect(),
-    })
+    let closest = by_distance.into_iter().take(CLOSEST_KINDS).map(|(_, name)| name).collect();
+    KindError::Unknown { api_version, kind, closest }
 }
 
 const CLOSEST_KINDS: usize = 3;

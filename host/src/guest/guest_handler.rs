@@ -13,6 +13,7 @@ use informer::{Delivery, Handled, Notification, Object, ResourceEventHandler};
 use kube::core::ApiResource;
 
 use super::bindings::informerd::handler::types::{Failure, ObjectKey, Retry};
+use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::shared_guest::{Call, SharedGuest};
 
 /// One handler's place at one informer.
@@ -126,9 +127,11 @@ impl ResourceEventHandler for GuestHandler {
             Ok(Ok(())) => Handled::Done,
             Ok(Err(Failure::Retry(Retry { after_ms, reason }))) => {
                 let after = after_ms.map(|after_ms| Duration::from_millis(after_ms.into()));
-                Handled::Retry { after, reason }
+                Handled::Retry { after, reason: one_line(&reason, REASON_BYTES_MAX) }
             }
-            Ok(Err(Failure::Permanent(reason))) => Handled::Failed { reason },
+            Ok(Err(Failure::Permanent(reason))) => {
+                Handled::Failed { reason: one_line(&reason, REASON_BYTES_MAX) }
+            }
             // The instance is gone; the next attempt gets a fresh one.
             Err(error) => Handled::Retry { after: None, reason: error.to_string() },
         };

@@ -2,7 +2,8 @@
 //!
 //! Whatever a call ends with other than a value, the instance is not to be used again.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -19,10 +20,10 @@ use super::module::GuestModule;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The call used more CPU time than it may.
-    #[error("used more than its {0:?} of CPU time (raise limits.cpuPerCall if that is right)")]
+    #[error("used more than its {0:?} of CPU time (limits.cpuPerCall; 1s while it starts)")]
     CpuExceeded(Duration),
     /// The call took longer than it may, waiting included.
-    #[error("took longer than {0:?}, waiting included (ten times limits.cpuPerCall)")]
+    #[error("took longer than {0:?}, waiting included (ten times its CPU time)")]
     DeadlineExceeded(Duration),
     /// The guest trapped after it was refused more memory.
     #[error(
@@ -60,8 +61,9 @@ impl Instance {
         store.set_max_component_handles(HANDLES_MAX);
         store.epoch_deadline_callback(|mut store| store.data_mut().cpu.tick());
         arm(&mut store, CPU_AT_START);
+        let running = store.data().cpu.running.clone();
         let instantiated = module.pre.instantiate_async(&mut store);
-        let bindings = within(CPU_AT_START * 10, instantiated).await;
+        let bindings = within(CPU_AT_START * 10, running, instantiated).await;
         let bindings = bindings.map_err(|error| call_error(error, &store, limits))?;
         Ok(Self { store, bindings, limits: limits.clone() })
     }
@@ -77,7 +79,8 @@ impl Instance {
             false => (self.limits.cpu_per_call, self.limits.wall_per_call()),
         };
         arm(&mut self.store, cpu);
-        let answer = within(wall, call(&self.bindings, &mut self.store)).await;
+        let running = self.store.data().cpu.running.clone();
+        let answer = within(wall, running, call(&self.bindings, &mut self.store)).await;
         self.store.data_mut().call_objects.clear();
         answer.map_err(|error| call_error(error, &self.store, &self.limits))
     }
@@ -85,15 +88,27 @@ impl Instance {
 
 /// Before everything that runs guest code.
 fn arm(store: &mut Store<GuestState>, cpu: Duration) {
-    store.data_mut().cpu = CpuMeter::new(cpu);
+    store.data_mut().cpu.start(cpu);
+    store.data_mut().limiter.memory_was_refused = false;
     store.set_epoch_deadline(1);
 }
 
+/// Runs guest code, and notes since when this thread does so each time it goes on after waiting.
 async fn within<T>(
     wall: Duration,
+    running: Running,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
-    match tokio::time::timeout(wall, call).await {
+    let mut call = pin!(call);
+    let mut waited = false;
+    let timed = poll_fn(|context| {
+        if waited {
+            running.set(Some(thread_cpu_time()));
+        }
+        waited = true;
+        call.as_mut().poll(context)
+    });
+    match tokio::time::timeout(wall, timed).await {
         Ok(answer) => answer,
         Err(_) => Err(CallError::DeadlineExceeded(wall).into()),
     }
@@ -118,39 +133,43 @@ fn call_error(
     }
 }
 
-/// Counts the CPU time of one call, at every epoch. What passes before the first epoch, and
-/// while the guest waits for its turn, is not counted.
+/// Counts the CPU time of one call, at every epoch. Reading the clock costs as much as a call, so what
+/// passes before the first epoch is not counted.
 #[derive(Default)]
 pub(super) struct CpuMeter {
     budget: Duration,
     used: Duration,
-    /// Since when this thread has been running the guest.
-    running: Arc<Mutex<Option<(ThreadId, Duration)>>>,
+    running: Running,
+}
+
+/// The thread that runs the guest, and its CPU time when it began to or was last asked.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<Option<(ThreadId, Duration)>>>);
+
+impl Running {
+    fn set(&self, running: Option<(ThreadId, Duration)>) -> Option<(ThreadId, Duration)> {
+        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), running)
+    }
 }
 
 impl CpuMeter {
-    fn new(budget: Duration) -> Self {
-        Self { budget, ..Self::default() }
+    fn start(&mut self, budget: Duration) {
+        (self.budget, self.used) = (budget, Duration::ZERO);
+        self.running.set(None);
     }
 
     /// An epoch has passed: the guest ends here, or lets others run and goes on.
     fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let (thread, now) = thread_cpu_time();
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((running_on, since)) = running
+        if let Some((running_on, since)) = self.running.set(Some((thread, now)))
             && running_on == thread
         {
             self.used += now.saturating_sub(since);
         }
-        if self.used >= self.budget {
-            return Err(CallError::CpuExceeded(self.budget).into());
+        match self.used >= self.budget {
+            true => Err(CallError::CpuExceeded(self.budget).into()),
+            false => Ok(UpdateDeadline::Yield(1)),
         }
-        let running = self.running.clone();
-        let turn = async move {
-            tokio::task::yield_now().await;
-            *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread_cpu_time());
-        };
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
     }
 }
 

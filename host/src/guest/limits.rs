@@ -30,7 +30,7 @@ impl Default for GuestLimits {
     }
 }
 
-/// CPU time of instantiation, `watches` and `init` together: they may build tables once.
+/// CPU time of instantiation, of `watches` and of `init`: they may build tables once.
 pub(super) const CPU_AT_START: Duration = Duration::from_secs(1);
 
 /// Bytes that a guest may pass to the host in one call (wasmtime: 128 MiB): more than an object.
@@ -54,12 +54,19 @@ const TABLE_ELEMENTS_MAX: usize = 10_000;
 pub(super) struct StoreLimiter {
     memory_max: usize,
     memory_used: usize,
+    /// The growth that was admitted last; it can still fail.
+    memory_admitted: usize,
     pub(super) memory_was_refused: bool,
 }
 
 impl StoreLimiter {
     pub(super) fn new(limits: &GuestLimits) -> Self {
-        Self { memory_max: limits.memory, memory_used: 0, memory_was_refused: false }
+        Self {
+            memory_max: limits.memory,
+            memory_used: 0,
+            memory_admitted: 0,
+            memory_was_refused: false,
+        }
     }
 }
 
@@ -75,8 +82,14 @@ impl ResourceLimiter for StoreLimiter {
             self.memory_was_refused = true;
             return Ok(false);
         }
+        self.memory_admitted = used - self.memory_used;
         self.memory_used = used;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_used -= std::mem::take(&mut self.memory_admitted);
+        Ok(())
     }
 
     fn table_growing(

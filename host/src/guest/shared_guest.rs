@@ -14,6 +14,7 @@ use super::bindings::informerd::handler::types::{Failure, ObjectKey};
 use super::imports::{GuestLog, GuestState};
 use super::instance::{CallError, Instance};
 use super::limits::GuestLimits;
+use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
 
 /// A started guest. Clones are the same one.
@@ -98,7 +99,9 @@ impl Recipe {
         let init = instance.call(true, async |guest, store| {
             guest.informerd_handler_handler().call_init(store, &self.config).await
         });
-        init.await?.map_err(CallError::ConfigRefused)
+        let refused =
+            |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
+        init.await?.map_err(refused)
     }
 }
 

@@ -40,7 +40,11 @@ pub struct LoadError {
 pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerFile>, Vec<LoadError>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
-        files.push(entry?.path());
+        let file = entry?.path();
+        // A pipe would wait for its writer for ever.
+        if file.is_file() {
+            files.push(file);
+        }
     }
     files.sort();
     let mut found = Vec::new();
@@ -50,7 +54,7 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerFile>, Vec<Loa
         match read_spec(directory, file) {
             Ok(handler) => found.push(handler),
             Err(problem) => {
-                bad_specs.push_str(&fs::read_to_string(file).unwrap_or_default());
+                bad_specs.push_str(&String::from_utf8_lossy(&fs::read(file).unwrap_or_default()));
                 errors.push(LoadError { file: file.clone(), problem });
             }
         }

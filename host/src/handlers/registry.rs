@@ -33,7 +33,8 @@ pub struct HandlerRegistry {
 
 struct Entry {
     handler: Arc<RunningHandler>,
-    loading: JoinHandle<()>,
+    /// None once it has been stopped.
+    loading: Option<JoinHandle<()>>,
 }
 
 impl HandlerRegistry {
@@ -55,7 +56,7 @@ impl HandlerRegistry {
         let handler = Arc::new(RunningHandler::new(file));
         let (loaded, surroundings) = (handler.clone(), self.surroundings.clone());
         let loading = tokio::spawn(async move { loaded.load(&surroundings).await });
-        handlers.insert(name, Entry { handler, loading });
+        handlers.insert(name, Entry { handler, loading: Some(loading) });
         true
     }
 
@@ -72,9 +73,10 @@ impl HandlerRegistry {
     /// notifications were not; none if there is no such handler.
     pub async fn unload(&self, name: &str, deadline: Duration) -> Option<usize> {
         let Entry { handler, loading } = self.handlers().remove(name)?;
-        loading.abort();
-        // An aborted task must not register anything any more.
-        let _ = loading.await;
+        if let Some(loading) = loading {
+            loading.abort();
+            let _ = loading.await;
+        }
         Some(handler.drain(deadline).await)
     }
 
@@ -100,8 +102,12 @@ impl HandlerRegistry {
 
     /// Stops all intake, then lets the handlers finish what is queued, until the deadline.
     pub async fn stop(&self, deadline: Duration) {
-        for entry in self.handlers().values() {
-            entry.loading.abort();
+        let loading: Vec<_> =
+            self.handlers().values_mut().filter_map(|entry| entry.loading.take()).collect();
+        for load in loading {
+            load.abort();
+            // An aborted task must not register anything any more.
+            let _ = load.await;
         }
         join_all(self.informers().iter().map(|(_, informer)| informer.stop())).await;
         let handlers: Vec<_> =

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use informer::{DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, SharedInformer};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::directory::HandlerFile;
 use super::registry::Surroundings;
@@ -96,6 +96,10 @@ impl RunningHandler {
         let (guest, declared) = self.start(at, wasm).await?;
         let in_spec = spec.watches()?;
         let watches = if in_spec.is_empty() { declared } else { in_spec };
+        if watches.len() > RESOURCES_MAX {
+            let count = watches.len();
+            return Err(format!("it names {count} watches, more than {RESOURCES_MAX}"));
+        }
         if watches.is_empty() {
             return Err("it watches nothing: name `spec.watches` in a handler spec, or return \
                         them from the module's `watches`"
@@ -109,6 +113,10 @@ impl RunningHandler {
                     resources.push(resource);
                 }
             }
+        }
+        if resources.len() > RESOURCES_MAX {
+            let count = resources.len();
+            return Err(format!("it watches {count} resources, more than {RESOURCES_MAX}"));
         }
         let unsynced_watches = Arc::new(AtomicUsize::new(resources.len()));
         for resource in &resources {
@@ -135,12 +143,13 @@ impl RunningHandler {
         let engine = at.engine.clone();
         // One at a time: compiling uses every core by itself.
         static COMPILING: Semaphore = Semaphore::const_new(1);
-        let _turn = COMPILING.acquire().await.map_err(|error| error.to_string())?;
+        let turn = COMPILING.acquire().await.map_err(|error| error.to_string())?;
         let compiled =
             tokio::task::spawn_blocking(move || GuestModule::compile(&engine, &wasm)).await;
         let module = compiled
             .map_err(|error| format!("compiling the module ended early: {error}"))?
             .map_err(|error| error.to_string())?;
+        drop(turn);
         let config = spec.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
         let (name, limits) = (name.clone(), spec.limits());
         let started =
@@ -158,23 +167,26 @@ impl RunningHandler {
         watch: &WatchDeclaration,
     ) -> Result<Vec<WatchedResource>, String> {
         let WatchDeclaration { api_version, kind, namespaces, .. } = watch;
-        if namespaces.iter().any(String::is_empty) {
-            return Err(format!(
-                "the watch of {kind} names an empty namespace: leave `namespaces` out for all of them"
-            ));
-        }
+        check_path_parts(watch)?;
         let mut wait = KIND_RETRY_MIN;
         let kind = loop {
-            let state = match find_kind(&at.client, api_version, kind, !namespaces.is_empty()).await
-            {
-                Ok(kind) => break kind,
-                Err(error @ KindError::ClusterScoped { .. }) => return Err(error.to_string()),
-                Err(error @ KindError::Unknown { .. }) => {
-                    HandlerState::UnknownKind(error.to_string())
-                }
-                Err(error @ KindError::Discovery(_)) => {
-                    HandlerState::Unreachable(error.to_string())
-                }
+            let found = find_kind(&at.client, api_version, kind, !namespaces.is_empty());
+            let state = match timeout(FIND_TIMEOUT, found).await {
+                Err(_) => HandlerState::Unreachable(format!("no answer within {FIND_TIMEOUT:?}")),
+                Ok(found) => match found {
+                    Ok(kind) => break kind,
+                    Err(
+                        error @ (KindError::ClusterScoped { .. } | KindError::NotWatchable { .. }),
+                    ) => {
+                        return Err(error.to_string());
+                    }
+                    Err(error @ KindError::Unknown { .. }) => {
+                        HandlerState::UnknownKind(error.to_string())
+                    }
+                    Err(error @ KindError::Discovery(_)) => {
+                        HandlerState::Unreachable(error.to_string())
+                    }
+                },
             };
             self.waits(state);
             sleep(wait).await;
@@ -220,7 +232,8 @@ impl RunningHandler {
             name: self.file.name.clone(),
             file: self.file.file.clone(),
             state: self.state.borrow().clone(),
-            has_synced: !registrations.is_empty() && registrations.iter().all(|it| it.has_synced()),
+            has_synced: *self.state.borrow() == HandlerState::Running
+                && registrations.iter().all(|it| it.has_synced()),
             counts,
             pending: registrations.iter().map(|it| it.pending()).sum(),
             dead_letters: registrations.iter().flat_map(|it| it.dead_letters()).collect(),
@@ -239,9 +252,34 @@ fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
     })
 }
 
+/// Version and namespaces become parts of a path on the server, and a module may have made them up.
+fn check_path_parts(watch: &WatchDeclaration) -> Result<(), String> {
+    let WatchDeclaration { api_version, kind, namespaces, .. } = watch;
+    let is_path_part = |text: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_plain) && !text.contains("..")
+    };
+    if let Some(namespace) = namespaces.iter().find(|it| !is_path_part(it)) {
+        return Err(format!(
+            "the watch of {kind} names the namespace {namespace:?}, which cannot exist (leave \
+             `namespaces` out for all of them)"
+        ));
+    }
+    if api_version.split('/').count() > 2 || !api_version.split('/').all(is_path_part) {
+        return Err(format!(
+            "the watch of {kind} names the apiVersion {api_version:?}, which cannot exist"
+        ));
+    }
+    Ok(())
+}
+
 async fn read_module(module: &PathBuf) -> Result<Vec<u8>, String> {
     let named = |error: std::io::Error| format!("module {}: {error}", module.display());
-    let size = tokio::fs::metadata(module).await.map_err(named)?.len();
+    let metadata = tokio::fs::metadata(module).await.map_err(named)?;
+    if !metadata.is_file() {
+        return Err(format!("module {} is not a file", module.display()));
+    }
+    let size = metadata.len();
     if size > MODULE_BYTES_MAX {
         return Err(format!(
             "module {} has {size} bytes, more than {MODULE_BYTES_MAX}",
@@ -253,6 +291,12 @@ async fn read_module(module: &PathBuf) -> Result<Vec<u8>, String> {
 
 /// A Python runtime is 18 MB, the largest that was tried.
 const MODULE_BYTES_MAX: u64 = 32 << 20;
+
+/// Watches times namespaces of one handler. Each is a connection to the server.
+const RESOURCES_MAX: usize = 64;
+
+/// How long the server may take to tell what it serves.
+const FIND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the server is asked again for a kind that it does not serve.
 const KIND_RETRY_MIN: Duration = Duration::from_secs(1);

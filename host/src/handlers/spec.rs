@@ -105,7 +105,8 @@ pub struct DeliverySpec {
 impl HandlerSpec {
     /// Reads a document: the handler's name and what it says. Errors name the place and the field.
     pub fn from_yaml(text: &str) -> Result<(String, HandlerSpec), String> {
-        let document: Document = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let document: Document =
+            serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())?;
         let Document { api_version, kind, metadata, spec } = document;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
             return Err(format!(

@@ -31,7 +31,7 @@ fn managed_fields_are_cut_out_wherever_they_stand() {
         (r#"{"metadata":{"name":"a","managedFields":[{"f":{}}]}}"#, r#"{"metadata":{"name":"a"}}"#),
         (r#"{"metadata":{"managedFields" : [], "name":"a"}}"#, r#"{"metadata":{ "name":"a"}}"#),
         (
-            r#"{"metadata":{"name":"a" , "managedFields":null,"uid":"u"}}"#,
+            r#"{"metadata":{"name":"a" , "managedFields":[],"uid":"u"}}"#,
             r#"{"metadata":{"name":"a" ,"uid":"u"}}"#,
         ),
         // Not the object's own.

@@ -91,21 +91,14 @@ async fn a_handler_that_is_given_up_while_it_joins_leaves_nothing_behind() {
         handlers.push(handler);
     }
     assert_eq!(handlers.len(), COMMANDS_MAX);
-    let (recorder, _) = Recorder::answering({
-        let used = Arc::new(());
-        handlers.truncate(1);
-        let weak = Arc::downgrade(&used);
-        tokio::spawn(async move {
-            settle().await;
-            assert!(weak.upgrade().is_none());
-        });
-        move |_| {
-            let _ = &used;
-            Answer::done()
-        }
+    let used = Arc::new(());
+    let held = Arc::downgrade(&used);
+    let (recorder, _) = Recorder::answering(move |_| {
+        let _ = &used;
+        Answer::done()
     });
-    assert!(
-        informer.add_event_handler(recorder, HandlerOptions::default()).now_or_never().is_none()
-    );
-    sleep(SECOND).await;
+    let joining = informer.add_event_handler(recorder, HandlerOptions::default());
+    assert!(joining.now_or_never().is_none());
+    settle().await;
+    assert!(held.upgrade().is_none());
 }
