@@ -68,7 +68,7 @@ fn pod() -> Value {
                 "pod-template-hash": "6d5f8c9b7d",
             },
             "annotations": {
-                "checksum/config": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "checksum/config": CHECKSUM,
                 "example.com/notes": NOTES,
             },
             "ownerReferences": [{
@@ -185,6 +185,8 @@ const NAMESPACE: &str = "shop";
 const NAME: &str = "checkout-api-6d5f8c9b7d-x7k2p";
 
 const IMAGE: &str = "registry.example.com/shop/checkout-api:v1.27.3";
+
+const CHECKSUM: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 /// Stands for what differs in length between Pods.
 const NOTES: &str = "NOTES";

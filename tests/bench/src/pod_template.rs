@@ -99,7 +99,8 @@ impl PodTemplate {
         }
         pieces.push(Piece::Text(rest.to_owned()));
         for (needle, slot) in &needles {
-            let is_there = pieces.iter().any(|it| matches!(it, Piece::Slot(found) if found == slot));
+            let is_there =
+                pieces.iter().any(|it| matches!(it, Piece::Slot(found) if found == slot));
             anyhow::ensure!(is_there, "pod.json has no {needle}, which stands for {slot:?}");
         }
         Ok(Self { pieces })

@@ -1,5 +1,6 @@
-//! The recording that is replayed: a watch-list as an API server sends it, one event in a line. First
-//! every Pod as ADDED, then the bookmark that ends the initial state, then the updates as MODIFIED.
+//! The recording that is replayed: a watch-list as an API server sends it, one event in a line.
+//! First every Pod as ADDED, then the bookmark that ends the initial state, then the updates as
+//! MODIFIED.
 //!
 //! in:   numbers and a seed; the same ones give the same bytes
 //! out:  a file, some 6.8 KB per line
@@ -170,7 +171,12 @@ fn word(rng: &mut Rng) -> &'static str {
 }
 
 /// As client-go's reflector expects it.
-const BOOKMARK: &str = r#"{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"VERSION","creationTimestamp":null,"annotations":{"k8s.io/initial-events-end":"true"}},"spec":{"containers":null},"status":{}}}"#;
+const BOOKMARK: &str = concat!(
+    r#"{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"#,
+    r#""resourceVersion":"VERSION","creationTimestamp":null,"#,
+    r#""annotations":{"k8s.io/initial-events-end":"true"}},"#,
+    r#""spec":{"containers":null},"status":{}}}"#,
+);
 
 const PODS_PER_APP: usize = 20;
 const FIRST_VERSION: u64 = 1_000_000;
@@ -179,10 +185,38 @@ const FIRST_VERSION: u64 = 1_000_000;
 const NOW: u32 = 25 * 86_400;
 
 const WORDS: [&str; 32] = [
-    "account", "balance", "basket", "billing", "catalog", "checkout", "courier", "currency",
-    "customer", "delivery", "discount", "event", "gateway", "identity", "inventory", "invoice",
-    "ledger", "mailer", "media", "notify", "order", "partner", "payment", "pricing", "profile",
-    "quota", "refund", "report", "review", "search", "session", "shipping",
+    "account",
+    "balance",
+    "basket",
+    "billing",
+    "catalog",
+    "checkout",
+    "courier",
+    "currency",
+    "customer",
+    "delivery",
+    "discount",
+    "event",
+    "gateway",
+    "identity",
+    "inventory",
+    "invoice",
+    "ledger",
+    "mailer",
+    "media",
+    "notify",
+    "order",
+    "partner",
+    "payment",
+    "pricing",
+    "profile",
+    "quota",
+    "refund",
+    "report",
+    "review",
+    "search",
+    "session",
+    "shipping",
 ];
 
 #[cfg(test)]

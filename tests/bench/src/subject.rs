@@ -1,0 +1,238 @@
+//! What is measured: informerd and its peers, each started afresh and asked how far it is.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::http_client::Connection;
+use crate::kube_peer::{DELIVERED, SYNCED};
+use crate::process::{Process, Usage};
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Subject {
+    /// The handler `no_op`.
+    Informerd,
+    /// The handler `no_op`, which reads one value by its JSON pointer in each call.
+    InformerdRead,
+    /// Any kind, as informerd watches any kind.
+    KubeDynamic,
+    /// The kind known when the program is compiled.
+    KubePod,
+    /// The same, with the memory advice of kube's documentation.
+    KubePodTrimmed,
+    /// The same, by watch-list like informerd.
+    KubePodStreaming,
+}
+
+/// How informerd is run.
+#[derive(Clone, Debug)]
+pub(crate) struct InformerdOptions {
+    pub(crate) binary: PathBuf,
+    /// `delivery.buffer` of the handler spec, if it is not to be the default.
+    pub(crate) buffer: Option<usize>,
+}
+
+/// A subject that runs.
+pub(crate) struct RunningSubject {
+    process: Process,
+    progress: Progress,
+}
+
+enum Progress {
+    /// informerd's address of metrics; nobody listens before it is ready.
+    Metrics { address: SocketAddr, connection: Option<Connection> },
+    /// What the peer has said.
+    Lines { synced: bool, delivered: bool, pods: usize, updates: usize },
+}
+
+/// How far a subject is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    /// The initial list is handled.
+    pub(crate) synced: bool,
+    /// Notifications handled, those of the initial list included.
+    pub(crate) delivered: u64,
+    /// Notifications that became part of another one.
+    pub(crate) merged: u64,
+    /// Calls that failed.
+    pub(crate) failed: u64,
+}
+
+impl Subject {
+    /// For tables.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Informerd => "informerd, `no_op`",
+            Self::InformerdRead => "informerd, `no_op` reads `/status/phase`",
+            Self::KubeDynamic => "kube-rs reflector, `DynamicObject`",
+            Self::KubePod => "kube-rs reflector, `Pod`",
+            Self::KubePodTrimmed => "kube-rs reflector, `Pod`, managedFields cleared",
+            Self::KubePodStreaming => "kube-rs reflector, `Pod`, `streaming_lists()`",
+        }
+    }
+
+    pub(crate) fn is_informerd(self) -> bool {
+        matches!(self, Self::Informerd | Self::InformerdRead)
+    }
+
+    /// Starts it on the replay server. `folder` is its own; a peer is told what will come.
+    pub(crate) fn start(
+        self,
+        options: &InformerdOptions,
+        server: SocketAddr,
+        folder: &Path,
+        (pods, updates): (usize, usize),
+    ) -> anyhow::Result<RunningSubject> {
+        let kubeconfig = folder.join("kubeconfig");
+        fs::write(&kubeconfig, KUBECONFIG.replace("ADDRESS", &server.to_string()))?;
+        if self.is_informerd() {
+            return self.start_informerd(options, &kubeconfig, folder);
+        }
+        let objects_as = if self == Self::KubeDynamic { "dynamic-object" } else { "pod" };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("kube-peer").arg("--kubeconfig").arg(kubeconfig);
+        command.args(["--objects-as", objects_as, "--pods", &pods.to_string()]);
+        command.args(["--updates", &updates.to_string()]);
+        if self == Self::KubePodTrimmed {
+            command.arg("--without-managed-fields");
+        }
+        if self == Self::KubePodStreaming {
+            command.arg("--streaming-list");
+        }
+        Ok(RunningSubject {
+            process: Process::start("the peer", command)?,
+            progress: Progress::Lines { synced: false, delivered: false, pods, updates },
+        })
+    }
+
+    fn start_informerd(
+        self,
+        options: &InformerdOptions,
+        kubeconfig: &Path,
+        folder: &Path,
+    ) -> anyhow::Result<RunningSubject> {
+        let handlers = folder.join("handlers");
+        fs::create_dir(&handlers)?;
+        fs::copy(artifacts::NO_OP, handlers.join("no_op.wasm")).context("guests/no_op")?;
+        fs::write(handlers.join("no_op.yaml"), self.handler_spec(options.buffer))?;
+        // It names no port on its own, so it gets one that was free a moment ago.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let mut command = Command::new(&options.binary);
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig);
+        command.arg("--handlers").arg(handlers).args(["--http", &address.to_string()]);
+        command.args(["--log", "warn"]);
+        Ok(RunningSubject {
+            process: Process::start("informerd", command)?,
+            progress: Progress::Metrics { address, connection: None },
+        })
+    }
+
+    fn handler_spec(self, buffer: Option<usize>) -> String {
+        let mut spec = HANDLER_SPEC.to_owned();
+        if self == Self::InformerdRead {
+            spec += "  config: { read: /status/phase }\n";
+        }
+        if let Some(buffer) = buffer {
+            spec += &format!("  delivery: {{ buffer: {buffer} }}\n");
+        }
+        spec
+    }
+}
+
+impl RunningSubject {
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        self.process.usage()
+    }
+
+    pub(crate) fn check_alive(&mut self) -> anyhow::Result<()> {
+        self.process.check_alive()
+    }
+
+    /// Takes a moment, so that asking in a loop costs the subject little.
+    pub(crate) fn counts(&mut self) -> anyhow::Result<Counts> {
+        match &mut self.progress {
+            Progress::Metrics { address, connection } => {
+                std::thread::sleep(POLL_PERIOD);
+                self.process.check_alive()?;
+                let connection = match connection {
+                    Some(connection) => connection,
+                    None => connection.insert(Connection::open(*address)?),
+                };
+                Counts::of_metrics(&connection.request("GET", "/metrics")?)
+            }
+            Progress::Lines { synced, delivered, pods, updates } => {
+                match self.process.line(POLL_PERIOD)?.as_deref() {
+                    Some(SYNCED) => *synced = true,
+                    Some(DELIVERED) => *delivered = true,
+                    Some(other) => anyhow::bail!("the peer says {other:?}"),
+                    None => {}
+                }
+                let listed = if *synced { *pods } else { 0 };
+                let updated = if *delivered { *updates } else { 0 };
+                let delivered = (listed + updated) as u64;
+                Ok(Counts { synced: *synced, delivered, ..Counts::default() })
+            }
+        }
+    }
+}
+
+impl Counts {
+    fn of_metrics(text: &str) -> anyhow::Result<Self> {
+        let value = |name: &str| -> anyhow::Result<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+            let value = line.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| value);
+            let value = value.with_context(|| format!("informerd has no metric {name}"))?;
+            Ok(value.parse()?)
+        };
+        Ok(Self {
+            synced: value("informerd_handler_synced")? == 1,
+            delivered: value("informerd_handler_delivered_total")?,
+            merged: value("informerd_handler_merged_total")?,
+            failed: value("informerd_handler_failed_total")?,
+        })
+    }
+}
+
+const KUBECONFIG: &str = r#"{
+  "apiVersion": "v1", "kind": "Config", "current-context": "replay",
+  "clusters": [{ "name": "replay", "cluster": { "server": "http://ADDRESS" } }],
+  "users": [{ "name": "nobody", "user": {} }],
+  "contexts": [{ "name": "replay", "context": { "cluster": "replay", "user": "nobody" } }]
+}
+"#;
+
+const HANDLER_SPEC: &str = "\
+apiVersion: informerd.dev/v1alpha1
+kind: Handler
+metadata: { name: no-op }
+spec:
+  module: { path: no_op.wasm }
+";
+
+/// How exact times are, and how often a subject pays for being asked.
+const POLL_PERIOD: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_read() {
+        let metrics = "# TYPE informerd_handler_delivered counter\n\
+                       informerd_handler_delivered_total{handler=\"no-op\"} 17\n\
+                       informerd_handler_merged_total{handler=\"no-op\"} 3\n\
+                       informerd_handler_failed_total{handler=\"no-op\"} 0\n\
+                       informerd_handler_synced{handler=\"no-op\"} 1\n";
+        let counts = Counts::of_metrics(metrics).unwrap();
+        assert_eq!((counts.synced, counts.delivered, counts.merged), (true, 17, 3));
+        assert!(Counts::of_metrics("").is_err());
+    }
+}
