@@ -19,8 +19,10 @@ pub(crate) struct Machine {
     pub(crate) commit: String,
     pub(crate) kube: String,
     pub(crate) allocator: String,
-    /// Before the first subject: what else was running.
-    pub(crate) load: String,
+    /// Of the minute before the first subject: what else was running.
+    pub(crate) load_before: String,
+    /// Of the last minute.
+    pub(crate) load_after: String,
 }
 
 impl Machine {
@@ -41,9 +43,15 @@ impl Machine {
             commit: if is_ours { commit() } else { unknown() },
             kube: locked_version("kube"),
             allocator: allocator(),
-            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+            load_before: load(),
+            load_after: String::new(),
         }
     }
+}
+
+/// How many threads of this machine ran or wanted to, on average, in the last minute.
+pub(crate) fn load() -> String {
+    read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// The subjects take over this process' environment.

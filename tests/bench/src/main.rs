@@ -68,9 +68,9 @@ struct BenchArgs {
     /// Only these; may be given more than once [default: all]
     #[arg(long, value_enum)]
     subject: Vec<Subject>,
-    /// At most so many updates on the way; more are sent when these are delivered
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
+    /// At most so many updates on the way to informerd; more are sent when these are delivered
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    batch: usize,
     /// `delivery.buffer` of the handler spec
     #[arg(long, value_name = "N")]
     buffer: Option<usize>,
@@ -111,7 +111,7 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         Some(binary) => binary.clone(),
         None => build_informerd(&binaries)?,
     };
-    let machine = Machine::here(&binary, args.informerd.is_none());
+    let mut machine = Machine::here(&binary, args.informerd.is_none());
     let informerd = InformerdOptions { binary, buffer: args.buffer };
     let mut samples = Vec::new();
     for pods in args.sizes() {
@@ -135,6 +135,7 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             }
         }
     }
+    machine.load_after = machine::load();
     let report = Report { command: command(args.informerd.as_deref()), machine, samples };
     if let Some(name) = &args.write {
         report.write_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), name)?;

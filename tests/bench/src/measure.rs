@@ -50,8 +50,9 @@ pub(crate) struct Measurement<'a> {
     pub(crate) recording: &'a Path,
     pub(crate) pods: usize,
     pub(crate) updates: usize,
-    /// At most so many updates are sent before those sent so far are delivered; none: no limit.
-    pub(crate) batch: Option<usize>,
+    /// At most so many updates are on the way to informerd. A peer reads when it is done with what
+    /// it has, so it gets them all at once.
+    pub(crate) batch: usize,
     pub(crate) informerd: &'a InformerdOptions,
 }
 
@@ -101,7 +102,7 @@ impl Measurement<'_> {
 
         let settled = running.usage()?;
         let begin = Instant::now();
-        let (counts, updated) = self.replay(address, &mut running, &listed)?;
+        let (counts, updated) = self.replay(subject, address, &mut running, &listed)?;
         let update_wall_s = begin.elapsed().as_secs_f64();
         thread::sleep(SETTLE);
         let last = running.usage()?;
@@ -129,11 +130,12 @@ impl Measurement<'_> {
     /// Until every update is delivered, or has become part of one that is.
     fn replay(
         &self,
+        subject: Subject,
         address: SocketAddr,
         running: &mut RunningSubject,
         listed: &Counts,
     ) -> anyhow::Result<(Counts, Usage)> {
-        let batch = self.batch.unwrap_or(self.updates).max(1);
+        let batch = if subject.is_informerd() { self.batch.max(1) } else { self.updates };
         let before = listed.delivered + listed.merged;
         let mut sent = 0;
         loop {

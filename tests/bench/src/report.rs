@@ -57,11 +57,13 @@ impl Report {
 
     fn write_machine(&self, text: &mut String) {
         let Machine { cpu, cores, memory_gib, kernel, rustc, .. } = &self.machine;
-        let Machine { informerd, commit, kube, allocator, load, .. } = &self.machine;
+        let Machine { informerd, commit, kube, allocator, .. } = &self.machine;
         let _ = writeln!(text, "- {cpu}, {cores} cores, {memory_gib} GiB, {kernel}; {rustc}");
         let _ =
             writeln!(text, "- {informerd}, commit {commit}; kube {kube}; {allocator} allocator");
-        let _ = writeln!(text, "- load before the first run: {load}");
+        let Machine { load_before, load_after, .. } = &self.machine;
+        let _ =
+            writeln!(text, "- load: {load_before} before the first run, {load_after} in the last");
     }
 }
 
