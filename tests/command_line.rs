@@ -25,7 +25,7 @@ fn help_names_every_command_and_option() {
 fn what_cannot_work_ends_at_once_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = folder.path().join("garbage");
-    fs::write(&garbage, "{ not yaml").unwrap();
+    fs::write(&garbage, "users: [{ name: a, user: { token: s3cret } }]\nclusters: 7\n").unwrap();
     let handlers = folder.path().to_str().unwrap();
     let garbage = garbage.to_str().unwrap();
     let with_kubeconfig =
@@ -55,6 +55,7 @@ fn what_cannot_work_ends_at_once_and_says_what_to_do() {
             assert!(said.contains(words), "{arguments:?}: {said:?} without {words:?}");
         }
         assert!(!said.contains("panicked"), "{said}");
+        assert!(!said.contains("s3cret"), "a credential is quoted: {said}");
     }
 }
 

@@ -8,3 +8,18 @@ mod decode;
 pub use connect::{ConnectError, connect};
 pub use lister_watcher::ApiListerWatcher;
 pub use resource::{KindError, WatchedResource, find_kind};
+
+/// An error and what caused it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

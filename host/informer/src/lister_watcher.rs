@@ -96,15 +96,15 @@ pub enum ListerWatcherError {
     Expired(String),
     /// The version is newer than the server's. List without a version.
     TooLargeResourceVersion(String),
-    /// 429. Wait, then go on where we were.
+    /// 429, or another answer that says when to come again. Wait, then go on where we were.
     TooManyRequests {
         /// What the server asked for in `Retry-After`, as it was sent.
         retry_after: Option<Duration>,
         /// What the server said.
         message: String,
     },
-    /// Nobody answered the connection attempt. Wait, then go on where we were.
-    ConnectionRefused(String),
+    /// The request got no answer: refused, cut off, timed out. Wait, then go on where we were.
+    NoConnection(String),
     /// The server understood and said no (RBAC, unknown resource, bad request). Waiting may help
     /// if somebody changes the server; it is reported loudly.
     Rejected {
@@ -124,8 +124,8 @@ impl fmt::Display for ListerWatcherError {
             Self::TooLargeResourceVersion(message) => {
                 write!(f, "resource version is ahead of the server: {message}")
             }
-            Self::TooManyRequests { message, .. } => write!(f, "too many requests: {message}"),
-            Self::ConnectionRefused(message) => write!(f, "connection refused: {message}"),
+            Self::TooManyRequests { message, .. } => write!(f, "asked to wait: {message}"),
+            Self::NoConnection(message) => write!(f, "no connection: {message}"),
             Self::Rejected { code, message } => write!(f, "rejected with {code}: {message}"),
             Self::Unavailable(message) => f.write_str(message),
         }

@@ -201,7 +201,7 @@ impl<L: ListerWatcher> Reflector<L> {
             };
             match failed {
                 WatchListFailed::Request(
-                    error @ (ListerWatcherError::ConnectionRefused(_)
+                    error @ (ListerWatcherError::NoConnection(_)
                     | ListerWatcherError::TooManyRequests { .. }),
                 ) => sleep(self.failed(error)).await,
                 WatchListFailed::Request(
@@ -304,7 +304,7 @@ impl<L: ListerWatcher> Reflector<L> {
             };
             match error {
                 ListerWatcherError::TooManyRequests { .. }
-                | ListerWatcherError::ConnectionRefused(_) => sleep(self.failed(error)).await,
+                | ListerWatcherError::NoConnection(_) => sleep(self.failed(error)).await,
                 // Not a failure: the list that follows asks for what is at least as new.
                 ListerWatcherError::Expired(message) => {
                     tracing::debug!(message, "the watch's version expired, listing again");
@@ -320,7 +320,7 @@ impl<L: ListerWatcher> Reflector<L> {
         let opening = self.open_watch(self.last_sync_resource_version.clone(), false);
         timeout(WATCH_SILENT_MAX, opening).await.unwrap_or_else(|_| {
             let message = "the watch request was not answered".to_owned();
-            Err(ListerWatcherError::ConnectionRefused(message))
+            Err(ListerWatcherError::NoConnection(message))
         })
     }
 

@@ -258,7 +258,7 @@ fn error(text: &str) -> Option<ListerWatcherError> {
     Some(match text.split_once(' ').unwrap_or((text, "")) {
         ("expired", "") => ListerWatcherError::Expired(message),
         ("too-large", "") => ListerWatcherError::TooLargeResourceVersion(message),
-        ("refused", "") => ListerWatcherError::ConnectionRefused(message),
+        ("refused", "") => ListerWatcherError::NoConnection(message),
         ("unavailable", "") => ListerWatcherError::Unavailable(message),
         ("rejected", code) => ListerWatcherError::Rejected { code: code.parse().ok()?, message },
         ("429", after) => {

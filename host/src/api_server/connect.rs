@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
+use super::with_sources;
+
 /// Why there is no client. None of these goes away by waiting.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file is missing, unreadable, or no kubeconfig.
-    #[error("kubeconfig {}: {}", file.display(), with_sources(.error))]
+    #[error("kubeconfig {}: {}", file.display(), kubeconfig_problem(.error))]
     Kubeconfig {
         /// Which file.
         file: PathBuf,
@@ -24,7 +26,7 @@ pub enum ConnectError {
     )]
     NoCluster(kube::config::InferConfigError),
     /// The named context is not in the usual kubeconfig.
-    #[error("context {context:?}: {}", with_sources(.error))]
+    #[error("context {context:?}: {}", kubeconfig_problem(.error))]
     Context {
         /// As it was asked for.
         context: String,
@@ -56,22 +58,16 @@ pub async fn connect(
         }
         (None, None) => Config::infer().await.map_err(ConnectError::NoCluster)?,
     };
+    tracing::info!(server = %config.cluster_url, "the API server that is followed");
     // The reflector decides when to try again; a second opinion below it would hide what it is for.
     config.default_retry = false;
     Client::try_from(config).map_err(ConnectError::Client)
 }
 
-/// An error and what caused it, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
+/// What is wrong with a kubeconfig, without quoting it: there are credentials in it.
+fn kubeconfig_problem(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => error.without_snippet().to_string(),
+        error => with_sources(error),
     }
-    text
 }

@@ -158,14 +158,14 @@ pub(super) fn status_error(
     let is_too_large = status.details.causes.iter().any(|cause| {
         cause.reason == "ResourceVersionTooLarge" || cause.message.contains(TOO_LARGE)
     }) || message.contains(TOO_LARGE);
+    let retry_after = retry_after.or(status.details.retry_after_seconds.map(Duration::from_secs));
     match (code, status.reason.as_str()) {
         (410, _) | (_, "Expired" | "Gone") => ListerWatcherError::Expired(message),
         _ if is_too_large => ListerWatcherError::TooLargeResourceVersion(message),
-        (429, _) => ListerWatcherError::TooManyRequests {
-            retry_after: retry_after
-                .or(status.details.retry_after_seconds.map(Duration::from_secs)),
-            message,
-        },
+        (429, _) => ListerWatcherError::TooManyRequests { retry_after, message },
+        (500.., _) if retry_after.is_some() => {
+            ListerWatcherError::TooManyRequests { retry_after, message }
+        }
         (400..=499, _) => ListerWatcherError::Rejected { code, message },
         _ => ListerWatcherError::Unavailable(message),
     }

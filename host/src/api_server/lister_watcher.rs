@@ -1,6 +1,5 @@
 //! [`ListerWatcher`] over [`kube::Client`]: paths, queries, bytes and statuses.
 
-use std::error::Error as _;
 use std::future::ready;
 use std::io;
 use std::time::Duration;
@@ -19,8 +18,8 @@ use kube::client::Body;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 
-use super::decode;
 use super::resource::WatchedResource;
+use super::{decode, with_sources};
 
 /// Lists and watches one resource of an API server.
 pub struct ApiListerWatcher {
@@ -159,17 +158,16 @@ impl Decoder for Lines {
     }
 }
 
+/// No answer came, so nothing is known to be lost: a watch goes on where it was.
+///
+/// client-go retries such a request by itself (HT-4, HT-5).
 fn request_error(error: kube::Error) -> ListerWatcherError {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::ConnectionRefused
-        {
-            return ListerWatcherError::ConnectionRefused(io.to_string());
-        }
-        source = cause.source();
+    let is_transport = matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_));
+    let message = with_sources(&error);
+    match is_transport {
+        true => ListerWatcherError::NoConnection(message),
+        false => ListerWatcherError::Unavailable(message),
     }
-    ListerWatcherError::Unavailable(format!("{:#}", anyhow::Error::from(error)))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

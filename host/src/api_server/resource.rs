@@ -6,6 +6,8 @@ use kube::Client;
 use kube::core::{ApiResource, GroupVersion, GroupVersionKind};
 use kube::discovery::{Discovery, Scope, oneshot, verbs};
 
+use super::with_sources;
+
 /// A collection on the server. Two watches that agree in all of it share one informer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatchedResource {
@@ -65,8 +67,8 @@ pub enum KindError {
         kind: String,
     },
     /// The server could not be asked; trying again may help.
-    #[error("failed to ask the server for its kinds: {0}")]
-    Discovery(#[source] kube::Error),
+    #[error("failed to ask the server for its kinds: {}", with_sources(.0))]
+    Discovery(kube::Error),
 }
 
 fn known(closest: &[String]) -> String {

@@ -64,7 +64,7 @@ fn tests(_: &Workspace) -> Result<()> {
 
 fn licences(_: &Workspace) -> Result<()> {
     if has_subcommand("deny")? {
-        // Not the advisories: what others published since yesterday must not fail a change of today.
+        // Not the advisories: what others publish must not fail a change of ours.
         return run(cargo().args(DENY));
     }
     let hint = "cargo-deny is not installed (`cargo install cargo-deny --locked`)";

@@ -1,4 +1,4 @@
-//! The demo: the host on its embedded API server, with example handlers and a short life of objects.
+//! The demo: the host on its embedded API server, example handlers, a short life of objects.
 //!
 //! in: `tests/xtask/demo`, the guests. out: folders of its own under `target/demo`, narration and
 //! the host's log on standard output. The life goes on when the host has said what was expected of

@@ -176,7 +176,7 @@ impl World {
             std::panic::resume_unwind(Box::new("as the simulation wants"));
         }
         if self.chance(faults.refused) {
-            return Some(ListerWatcherError::ConnectionRefused("refused".to_owned()));
+            return Some(ListerWatcherError::NoConnection("refused".to_owned()));
         }
         if self.chance(faults.too_many_requests) {
             let seconds = self.rng.u64(0..20);

@@ -140,6 +140,10 @@ fn statuses_become_what_the_reflector_decides_on() {
     assert!(matches!(error(504, message), TooLargeResourceVersion(_)));
     assert!(matches!(error(429, r#"{"details":{"retryAfterSeconds":3}}"#),
         TooManyRequests { retry_after: Some(after), .. } if after.as_secs() == 3));
+    let busy = status_error(503, Some(std::time::Duration::from_secs(7)), b"");
+    assert!(
+        matches!(busy, TooManyRequests { retry_after: Some(after), .. } if after.as_secs() == 7)
+    );
     assert!(matches!(error(403, r#"{"message":"no"}"#), Rejected { code: 403, .. }));
     assert!(matches!(error(503, "<html>"), Unavailable(_)));
 }

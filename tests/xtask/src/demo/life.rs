@@ -75,9 +75,9 @@ pub(crate) const LIFE: &[Step] = &[
         ],
     },
     Step {
-        narration: "A config map arrives that crashes the handler trap, and crashes it again on its \
-                    one retry: it becomes\na dead letter. Watch config-map-diff get the same OnAdd \
-                    and notice nothing.",
+        narration: "A config map arrives that crashes the handler trap, and crashes it again on \
+                    its one retry:\nit becomes a dead letter. Watch config-map-diff get the same \
+                    OnAdd and notice nothing.",
         edits: &[("trap-me.yaml", Some(include_str!("../../demo/trap-me.yaml")))],
         expected: &[
             &["OnAdd", "config-map-diff", "shop/trap-me", "ok"],
