@@ -55,6 +55,8 @@ async fn a_trap_a_loop_and_a_memory_hog_harm_only_themselves() {
             let bad = name.trim_start_matches("bad-");
             assert!(dead.key.name().starts_with(bad) && dead.attempts == 2, "{dead:?}");
             assert!(dead.reason.contains(reason), "{name}: {}", dead.reason);
+            let says_why = dead.reason.contains(&format!("asked to trap by {}", dead.key.name()));
+            assert_eq!(says_why, bad == "trap", "a panic's text is in the reason: {}", dead.reason);
         }
         let view = final_view(&deliveries_of(name), "configmaps");
         assert_eq!(view.len(), server.len() - 15, "{name} handled the others");

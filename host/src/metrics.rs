@@ -75,7 +75,10 @@ impl Collector for HandlersCollector {
         })?;
         each("handler_delivered", "Notifications handled", Count, &|i| at(i).counts.delivered)?;
         each("handler_failed", "Attempts that failed", Count, &|i| at(i).counts.failed)?;
-        each("handler_merged", "Notifications merged", Count, &|i| at(i).counts.merged)
+        each("handler_merged", "Notifications merged", Count, &|i| at(i).counts.merged)?;
+        each("handler_forgotten", "Dead letters of deleted objects given up", Count, &|i| {
+            at(i).counts.forgotten
+        })
     }
 }
 

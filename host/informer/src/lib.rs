@@ -36,7 +36,9 @@ pub use lister_watcher::{
     ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
 };
 pub use object::{Object, ObjectKey};
-pub use pending_notifications::{BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy};
+pub use pending_notifications::{
+    BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy, GONE_DEAD_LETTERS_MAX,
+};
 pub use shared_informer::{HandlerOptions, HandlerRegistration, SharedInformer};
 pub use shared_informer_factory::SharedInformerFactory;
 pub use status::{Counter, InformerCounters, Phase, ReflectorFailure, ReflectorStatus};

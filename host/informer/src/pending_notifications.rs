@@ -50,6 +50,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait that a handler can ask for: a day. Beyond it, times would not be representable.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Dead letters are bounded by the objects that exist, and by this many that do not any more.
+pub const GONE_DEAD_LETTERS_MAX: usize = 1000;
+
 /// An object whose delivery has failed for good. A newer state of it is delivered again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -83,6 +86,8 @@ pub(crate) struct PendingNotifications {
     ready_bytes: usize,
     arrivals: u64,
     parked: HashMap<ObjectKey, Parked>,
+    /// The dead letters of objects that are gone, by arrival: no newer state will come for them.
+    gone: BTreeMap<u64, ObjectKey>,
     /// The parked objects that will be tried again, by time.
     due: BTreeSet<(Instant, ObjectKey)>,
     delivering: Option<Delivering>,
@@ -101,6 +106,9 @@ pub struct DeliveryCounts {
     pub failed: u64,
     /// Notifications that became part of another one.
     pub merged: u64,
+    /// Dead letters of deleted objects that were given up, the oldest first, above
+    /// [`GONE_DEAD_LETTERS_MAX`].
+    pub forgotten: u64,
 }
 
 struct Delivering {
@@ -115,6 +123,7 @@ impl AddAssign for DeliveryCounts {
         self.delivered += other.delivered;
         self.failed += other.failed;
         self.merged += other.merged;
+        self.forgotten += other.forgotten;
     }
 }
 
@@ -217,6 +226,7 @@ impl PendingNotifications {
             if parked.due.is_none() && key.is_none_or(|key| key == parked_key) {
                 parked.due = Some(now);
                 parked.attempts = 0;
+                self.gone.remove(&parked.arrival);
                 self.due.insert((now, parked_key.clone()));
                 count += 1;
             }
@@ -312,6 +322,7 @@ impl PendingNotifications {
 
     fn start_parked(&mut self, key: &ObjectKey) -> Option<Delivery> {
         let Parked { mut notifications, arrival, attempts, .. } = self.parked.remove(key)?;
+        self.gone.remove(&arrival);
         let notification = notifications.pop_front()?;
         Some(self.start(arrival, notification, attempts + 1, notifications))
     }
@@ -351,10 +362,22 @@ impl PendingNotifications {
     }
 
     fn insert_parked(&mut self, key: ObjectKey, parked: Parked) {
-        if let Some(due) = parked.due {
-            self.due.insert((due, key.clone()));
+        match (parked.due, parked.notifications.back()) {
+            (Some(due), _) => {
+                self.due.insert((due, key.clone()));
+            }
+            (None, Some(Notification::Deleted { .. })) => {
+                self.gone.insert(parked.arrival, key.clone());
+            }
+            (None, _) => {}
         }
         self.parked.insert(key, parked);
+        if self.gone.len() > GONE_DEAD_LETTERS_MAX
+            && let Some((_, oldest)) = self.gone.pop_first()
+        {
+            self.parked.remove(&oldest);
+            self.counts.forgotten += 1;
+        }
     }
 
     /// `Synced`, if nothing that arrived before it is left, except dead letters. Once it was tried,

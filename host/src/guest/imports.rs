@@ -1,23 +1,22 @@
 //! What a guest may call, and the state behind it: the objects of the running call, the log, and
 //! WASI without any authority.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use informer::Object;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::informerd::handler::log::Level;
 use super::bindings::informerd::handler::{log, objects, types};
 use super::instance::CpuMeter;
 use super::limits::{GuestLimits, HANDLES_MAX, StoreLimiter};
-use super::log_budget::LogBudget;
+use super::log_budget::{LogBudget, REASON_BYTES_MAX, one_line};
 use crate::json_pointer;
 
 /// What one instance's host functions work on.
@@ -25,7 +24,7 @@ pub(super) struct GuestState {
     pub(super) limiter: StoreLimiter,
     pub(super) cpu: CpuMeter,
     pub(super) call_objects: CallObjects,
-    log: GuestLog,
+    pub(super) log: GuestLog,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -35,8 +34,8 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let wasi = WasiCtx::builder()
-            .stdout(log.clone())
-            .stderr(log.clone())
+            .stdout(GuestOutput { log: log.clone(), level: Level::Info })
+            .stderr(GuestOutput { log: log.clone(), level: Level::Warn })
             .allow_tcp(false)
             .allow_udp(false)
             .max_random_size(64 << 10)
@@ -116,12 +115,32 @@ impl log::Host for GuestState {
 pub(super) struct GuestLog {
     handler: Arc<str>,
     budget: Arc<Mutex<LogBudget>>,
+    /// The last line on standard error: where a trap's reason is.
+    last_words: Arc<Mutex<String>>,
 }
 
 impl GuestLog {
     pub(super) fn new(handler: &str) -> Self {
         let budget = Arc::new(Mutex::new(LogBudget::new(Instant::now())));
-        Self { handler: handler.into(), budget }
+        Self { handler: handler.into(), budget, last_words: Arc::default() }
+    }
+
+    /// What the guest printed last on standard error, once.
+    pub(super) fn take_last_words(&self) -> String {
+        std::mem::take(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn printed(&self, level: Level, line: &str) {
+        let line = line.trim();
+        // Rust's advice after a panic is for somebody who could set a variable.
+        if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
+            return;
+        }
+        if level == Level::Warn {
+            let last_words = one_line(line, REASON_BYTES_MAX);
+            *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = last_words;
+        }
+        self.write(level, line);
     }
 
     fn write(&self, level: Level, message: &str) {
@@ -143,39 +162,50 @@ impl GuestLog {
 }
 
 /// What guests print goes to their log too: a Rust panic says there why it happened.
-impl StdoutStream for GuestLog {
+#[derive(Clone)]
+struct GuestOutput {
+    log: GuestLog,
+    level: Level,
+}
+
+impl StdoutStream for GuestOutput {
+    /// Written at once, and not by a task in the background: after a trap, its reason is there.
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Lines { output: self.clone(), line: Vec::new() })
+    }
+
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(GuestOutput { log: self.clone(), line: Vec::new() })
+        // Only WASI 0.3 asks for it, which is not linked.
+        Box::new(tokio::io::sink())
     }
 }
 
-impl IsTerminal for GuestLog {
+impl IsTerminal for GuestOutput {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-struct GuestOutput {
-    log: GuestLog,
+struct Lines {
+    output: GuestOutput,
     line: Vec<u8>,
 }
 
-impl GuestOutput {
+impl Lines {
     fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        if !line.trim().is_empty() {
-            self.log.write(Level::Info, line.trim_end());
-        }
+        let GuestOutput { log, level } = &self.output;
+        log.printed(*level, &String::from_utf8_lossy(&self.line));
         self.line.clear();
     }
 }
 
-impl AsyncWrite for GuestOutput {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = OUTPUT_LINE_MAX.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -183,20 +213,19 @@ impl AsyncWrite for GuestOutput {
                 self.end_line();
             }
         }
-        Poll::Ready(Ok(bytes.len()))
+        Ok(())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.end_line();
-        Poll::Ready(Ok(()))
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(OUTPUT_LINE_MAX)
     }
 }
 
-impl Drop for GuestOutput {
+impl Drop for Lines {
     fn drop(&mut self) {
         self.end_line();
     }

@@ -123,10 +123,14 @@ fn call_error(
         return error.clone();
     }
     // The message is "error while executing at wasm backtrace"; what went wrong is behind it.
-    let trap = match error.downcast_ref::<wasmtime::Trap>() {
+    let mut trap = match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
+    let last_words = store.data().log.take_last_words();
+    if !last_words.is_empty() {
+        trap = format!("{last_words} ({trap})");
+    }
     match store.data().limiter.memory_was_refused {
         true => CallError::OutOfMemory { memory: limits.memory, trap },
         false => CallError::Trapped(trap),

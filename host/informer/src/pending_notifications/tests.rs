@@ -98,7 +98,7 @@ fn notifications_are_delivered_one_by_one_in_order_of_arrival() {
     assert_eq!(queue.pending.len(), 5);
     assert_eq!(queue.deliver_all(), arrived);
     assert_eq!(queue.pending.len(), 0);
-    let counts = DeliveryCounts { delivered: 5, failed: 0, merged: 0 };
+    let counts = DeliveryCounts { delivered: 5, failed: 0, merged: 0, forgotten: 0 };
     assert_eq!(queue.pending.counts(), counts);
 }
 

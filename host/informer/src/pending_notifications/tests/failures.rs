@@ -20,7 +20,10 @@ fn a_failed_delivery_is_tried_again_after_delays_that_double() {
     }
     assert_eq!(waits, [100, 200, 400, 800, 1600]);
     assert_eq!(queue.dead(), [("a".to_owned(), "1".to_owned())]);
-    assert_eq!(queue.pending.counts(), DeliveryCounts { delivered: 0, failed: 6, merged: 0 });
+    assert_eq!(
+        queue.pending.counts(),
+        DeliveryCounts { delivered: 0, failed: 6, merged: 0, forgotten: 0 }
+    );
 }
 
 #[test]
@@ -255,4 +258,33 @@ fn a_dead_letter_that_lives_again_does_not_hold_up_a_synced_that_was_tried() {
     queue.wait(wait);
     // Otherwise the task would wait for a time that has passed, over and over.
     assert_eq!(queue.next().unwrap(), "synced attempt=2");
+}
+
+#[test]
+fn dead_letters_of_deleted_objects_are_bounded_and_those_of_others_are_kept() {
+    let mut queue = Queue::roomy();
+    queue.push("added kept@1");
+    queue.next();
+    queue.fail();
+    for n in 0..GONE_DEAD_LETTERS_MAX + 5 {
+        queue.push(&format!("deleted gone-{n}@2"));
+        queue.next();
+        queue.fail();
+    }
+    let dead = queue.dead();
+    assert_eq!(dead.len(), GONE_DEAD_LETTERS_MAX + 1);
+    assert!(dead.contains(&("kept".to_owned(), "1".to_owned())));
+    assert!(!dead.iter().any(|(key, _)| key == "gone-4"), "the oldest are given up");
+    assert!(dead.iter().any(|(key, _)| key == "gone-5"));
+    assert_eq!(queue.pending.counts().forgotten, 5);
+
+    // One that lives again is not among them any more.
+    queue.push("added gone-5@3");
+    assert_eq!(queue.next().unwrap(), "deleted gone-5@2");
+    queue.done();
+    assert_eq!(queue.deliver_all(), ["added gone-5@3"]);
+    queue.push("deleted gone-x@4");
+    queue.next();
+    queue.fail();
+    assert_eq!(queue.pending.counts().forgotten, 5);
 }

@@ -42,7 +42,10 @@ fn only_the_newest_notification_of_an_object_merges() {
     queue.push("updated a@2 a@4").push("updated a@4 a@5").push("added c@6");
     let expected = ["added a@1", "updated a@1 a@5", "added b@3", "added c@6"];
     assert_eq!(queue.deliver_all(), expected);
-    assert_eq!(queue.pending.counts(), DeliveryCounts { delivered: 4, failed: 0, merged: 2 });
+    assert_eq!(
+        queue.pending.counts(),
+        DeliveryCounts { delivered: 4, failed: 0, merged: 2, forgotten: 0 }
+    );
 }
 
 #[test]
