@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::conformance;
 use crate::demo;
 use crate::setup::{Workspace, add_component, add_wasm_target, cargo, has_subcommand, run};
 
@@ -27,12 +28,13 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
 
 type Step = (&'static str, &'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("set-up", "the parts of the Rust toolchain that are used", set_up),
     ("format", "cargo fmt", format),
     ("lints", "cargo clippy, where a warning is an error", lints),
     ("control plane", "etcd and kube-apiserver; a first build takes many minutes", control_plane),
     ("tests", "cargo test, with a real API server", tests),
+    ("conformance", "cargo xtask conformance: the same as client-go", conformance),
     ("licences", "cargo deny: licences, sources and duplicates of what we build on", licences),
     ("demo", "cargo xtask demo --once", play_demo),
 ];
@@ -59,7 +61,12 @@ fn control_plane(workspace: &Workspace) -> Result<()> {
 }
 
 fn tests(_: &Workspace) -> Result<()> {
-    run(cargo().args(["test", "--workspace"]))
+    // What takes long in the next step is not done twice.
+    run(cargo().args(["test", "--workspace", "--", "--skip", conformance::SIDE_BY_SIDE]))
+}
+
+fn conformance(workspace: &Workspace) -> Result<()> {
+    conformance::run(workspace, conformance::Options::default())
 }
 
 fn licences(_: &Workspace) -> Result<()> {

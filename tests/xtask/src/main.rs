@@ -1,6 +1,7 @@
-//! What a newcomer and a contributor run. Arguments → one of two jobs → exit code.
+//! What a newcomer and a contributor run. Arguments → a job → exit code.
 
 mod checks;
+mod conformance;
 mod demo;
 mod setup;
 
@@ -12,25 +13,47 @@ use crate::setup::Workspace;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
+    let ended = match arguments.as_slice() {
         ["demo"] => Workspace::enter().and_then(|it| demo::run(&it, demo::End::StayUp)),
         ["demo", "--once"] => Workspace::enter().and_then(|it| demo::run(&it, demo::End::Once)),
-        ["test"] => {
-            Workspace::enter().and_then(|it| checks::run_all(&it)).map(|()| ExitCode::SUCCESS)
-        }
+        ["test"] => Workspace::enter().and_then(|it| checks::run_all(&it)).map(done),
+        ["conformance", options @ ..] => match conformance_options(options) {
+            Some(options) => {
+                Workspace::enter().and_then(|it| conformance::run(&it, options)).map(done)
+            }
+            None => return unknown(&arguments),
+        },
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
-        unknown => {
-            eprint!("error: there is no `cargo xtask {}`\n\n{USAGE}", unknown.join(" "));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        _ => return unknown(&arguments),
     };
-    done.unwrap_or_else(|error| {
+    ended.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn conformance_options(words: &[&str]) -> Option<conformance::Options> {
+    let mut options = conformance::Options::default();
+    for word in words {
+        match *word {
+            "--nightly" => options.nightly = true,
+            "--json" => options.json = true,
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+fn unknown(arguments: &[&str]) -> ExitCode {
+    eprint!("error: there is no `cargo xtask {}`\n\n{USAGE}", arguments.join(" "));
+    ExitCode::from(EXIT_USAGE)
 }
 
 const USAGE: &str = "\
@@ -41,10 +64,15 @@ Usage: cargo xtask <job>
                 played with, until Ctrl-C.
   demo --once   The same without staying up: stop the host, and fail unless everything was
                 seen that should be.
-  test          Run everything that must hold: format, lints, tests, licences, the demo.
+  test          Run everything that must hold: format, lints, tests, conformance, licences, the
+                demo.
+  conformance [--nightly] [--json]
+                Compare with client-go: the scenarios of its own tests, thousands of traces through
+                both, both side by side on one API server, and bugs made on purpose that this has
+                to notice. --nightly: 100 times as many traces. --json: one line at the end.
 
-Both jobs set up what they need and say so. Beforehand there must be Rust with rustup
-(https://rustup.rs), and for `test` Go (https://go.dev/dl) or KUBEBUILDER_ASSETS, a folder that
+All jobs set up what they need and say so. Beforehand there must be Rust with rustup
+(https://rustup.rs), and for `test` and `conformance` Go (https://go.dev/dl) or KUBEBUILDER_ASSETS, a folder that
 holds etcd and kube-apiserver.
 ";
 

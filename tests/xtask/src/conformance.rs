@@ -1,0 +1,127 @@
+//! Conformance with client-go: its scenarios, the same traces through both, both side by side on one
+//! API server, and whether all of that would notice a bug.
+//!
+//! in: `host/informer`, `tests/conformance`, `tests/side_by_side.rs`. out: what was compared, on
+//! standard output; with `--json`, one line at the end.
+
+mod mutants;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::setup::{Workspace, cargo, line};
+
+/// How much is compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// 100 times as many traces.
+    pub(crate) nightly: bool,
+    /// One line of JSON at the end.
+    pub(crate) json: bool,
+}
+
+/// Runs everything; fails if anything differs, or a mutant was not caught.
+pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
+    println!("\n-- Scenarios of client-go's own tests, and the table of differences");
+    let scenarios = scenarios()?;
+    println!("\n-- Traces through both");
+    let traces = traces(workspace, options.nightly)?;
+    println!("\n-- Side by side on one API server");
+    side_by_side()?;
+    println!("\n-- Mutants: bugs that the traces must notice");
+    let mutants = mutants::run(workspace)?;
+
+    let count = |name: &str| traces[name].as_u64().unwrap_or_default();
+    let report = json!({
+        "client_go": traces["client_go"],
+        "seed": traces["seed"],
+        "scenarios_passed": scenarios.len(),
+        "queue_traces": count("queue_traces"),
+        "store_traces": count("store_traces"),
+        "informer_traces": count("informer_traces"),
+        "mismatches": count("mismatches"),
+        "mutants": mutants.count,
+        "mutants_caught": mutants.count - mutants.survivors.len(),
+    });
+    println!(
+        "\n{} of {SCENARIOS} scenarios passed; {} queue, {} store and {} informer traces compared \
+         with client-go {}, {} mismatches; {} of {} mutants caught",
+        scenarios.len(),
+        count("queue_traces"),
+        count("store_traces"),
+        count("informer_traces"),
+        traces["client_go"].as_str().unwrap_or_default(),
+        count("mismatches"),
+        mutants.count - mutants.survivors.len(),
+        mutants.count,
+    );
+    if options.json {
+        println!("{report}");
+    }
+    let missing: Vec<usize> =
+        (1..=SCENARIOS).filter(|number| !scenarios.contains(number)).collect();
+    ensure!(missing.is_empty(), "no test passed for the scenarios {missing:?}");
+    ensure!(count("mismatches") == 0, "informerd and client-go differ, see above");
+    ensure!(mutants.survivors.is_empty(), "not caught: {}", mutants.survivors.join(", "));
+    Ok(())
+}
+
+/// The numbers of the scenarios of which every test passed. One that fails ends the run.
+fn scenarios() -> Result<BTreeSet<usize>> {
+    let mut tests = cargo();
+    tests.args(["test", "--package", "informer", "--", "scenario_", "differences"]);
+    let (status, lines) = run_echoing(&mut tests)?;
+    ensure!(status.success(), "`{}` failed ({status})", line(&tests));
+    let passed = lines.iter().filter_map(|line| line.strip_suffix(" ... ok"));
+    Ok(passed.filter_map(scenario_number).collect())
+}
+
+/// `test reflector::tests::scenario_28_reflector_watch_handler` → 28.
+fn scenario_number(test: &str) -> Option<usize> {
+    let (_, name) = test.split_once("scenario_")?;
+    name.split('_').next()?.parse().ok()
+}
+
+/// What the program `conformance` says at its end.
+fn traces(workspace: &Workspace, nightly: bool) -> Result<Value> {
+    let mut conformance = workspace.build_program("conformance")?;
+    conformance.arg("--json");
+    if nightly {
+        conformance.arg("--nightly");
+    }
+    let (status, lines) = run_echoing(&mut conformance)?;
+    let report = lines.last().and_then(|line| serde_json::from_str(line).ok());
+    report.with_context(|| format!("`{}` ended with {status} and no report", line(&conformance)))
+}
+
+fn side_by_side() -> Result<()> {
+    let mut tests = cargo();
+    tests.args(["test", "--package", "tests", "--", SIDE_BY_SIDE, "--nocapture"]);
+    let (status, _) = run_echoing(&mut tests)?;
+    ensure!(status.success(), "`{}` failed ({status})", line(&tests));
+    Ok(())
+}
+
+/// Runs a command whose output is shown, and gives what it was.
+fn run_echoing(command: &mut Command) -> Result<(ExitStatus, Vec<String>)> {
+    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut lines = Vec::new();
+    for output in child.stdout.take().into_iter().flat_map(|it| BufReader::new(it).lines()) {
+        let output =
+            output.with_context(|| format!("cannot read what `{}` says", line(command)))?;
+        println!("{output}");
+        lines.push(output);
+    }
+    Ok((child.wait()?, lines))
+}
+
+/// Of section 2 of what is known of client-go's own tests: the most important ones.
+const SCENARIOS: usize = 60;
+
+/// The tests that stand beside client-go; `checks` leaves them to this job.
+pub(crate) const SIDE_BY_SIDE: &str = "side_by_side::";
