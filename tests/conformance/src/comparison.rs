@@ -1,0 +1,152 @@
+//! Runs traces on both sides and looks for one in which they differ.
+//!
+//! in:   a kind of traces, how many, a seed
+//! out:  how many were compared, and the smallest trace found that differs
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::oracle::{Answer, Oracle, Request};
+
+/// One kind of traces: what can happen in one, and how our side runs it. The other side is the file
+/// of the same name in `go/oracle`.
+pub(crate) trait TraceKind {
+    /// What the oracle calls it.
+    const NAME: &'static str;
+    /// How many are compared in an ordinary run.
+    const PER_RUN: u32;
+    /// What happens; the oracle reads it as JSON.
+    type Trace: Clone + Debug + Serialize + DeserializeOwned;
+    /// What one step did, as far as anybody could tell.
+    type Observation: PartialEq + Debug + DeserializeOwned;
+
+    /// The traces that are compared.
+    fn traces() -> impl Strategy<Value = Self::Trace>;
+
+    /// Runs the trace through our types. May note in the trace what the oracle must know, such as an
+    /// order that client-go leaves open.
+    fn run(trace: &mut Self::Trace) -> anyhow::Result<Vec<Self::Observation>>;
+
+    /// Removes from what client-go did where we differ on purpose.
+    fn normalise(_client_go: &mut Vec<Self::Observation>) {}
+}
+
+/// How a run ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct Compared {
+    /// How many traces were run on both sides, not counting those of the shrinking.
+    pub(crate) traces: u32,
+    /// The smallest one found that differs.
+    pub(crate) mismatch: Option<Mismatch>,
+}
+
+/// A trace in which the two sides differ.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Mismatch {
+    /// The trace as JSON; `--replay` takes it.
+    pub(crate) trace: String,
+    /// The first step that differs, from 0.
+    pub(crate) step: usize,
+    /// What our side did in it.
+    pub(crate) ours: String,
+    /// What client-go did in it.
+    pub(crate) client_go: String,
+}
+
+/// Compares this many traces, or fewer if one differs.
+pub(crate) fn compare<K: TraceKind>(
+    traces: u32,
+    seed: u64,
+    oracle: &mut Oracle,
+) -> anyhow::Result<Compared> {
+    let config = Config {
+        cases: traces,
+        failure_persistence: None,
+        max_shrink_iters: MAX_SHRINK_STEPS,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, generator::<K>(seed));
+    let search = RefCell::new(Search { oracle, compared: 0, mismatch: None, broken: None });
+    let result = runner.run(&K::traces(), |trace| search.borrow_mut().look_at::<K>(trace));
+    let Search { compared, mismatch, broken, .. } = search.into_inner();
+    match (broken, result) {
+        (Some(error), _) => Err(error),
+        (None, Err(TestError::Abort(reason))) => anyhow::bail!("no traces: {reason}"),
+        (None, _) => Ok(Compared { traces: compared, mismatch }),
+    }
+}
+
+/// Runs one trace on both sides.
+pub(crate) fn differs<K: TraceKind>(
+    mut trace: K::Trace,
+    oracle: &mut Oracle,
+) -> anyhow::Result<Option<Mismatch>> {
+    let ours = K::run(&mut trace)?;
+    let request = Request { kind: K::NAME, trace: &trace };
+    let (step, ours, client_go) = match oracle.ask::<_, K::Observation>(&request)? {
+        Answer::Observations(mut client_go) => {
+            K::normalise(&mut client_go);
+            let steps = ours.len().max(client_go.len());
+            let Some(step) = (0..steps).find(|&step| ours.get(step) != client_go.get(step)) else {
+                return Ok(None);
+            };
+            (step, in_words(ours.get(step)), in_words(client_go.get(step)))
+        }
+        Answer::Panic(message) => (0, "ran to the end".to_owned(), format!("panicked: {message}")),
+        Answer::Error(reason) => anyhow::bail!("the oracle cannot run it: {reason}"),
+    };
+    let trace = serde_json::to_string(&request)?;
+    Ok(Some(Mismatch { trace, step, ours, client_go }))
+}
+
+struct Search<'a> {
+    oracle: &'a mut Oracle,
+    compared: u32,
+    /// The one found last, which is the smallest: shrinking goes on from what differs only.
+    mismatch: Option<Mismatch>,
+    /// Why nothing can be compared any more.
+    broken: Option<anyhow::Error>,
+}
+
+impl Search<'_> {
+    fn look_at<K: TraceKind>(&mut self, trace: K::Trace) -> Result<(), TestCaseError> {
+        if self.broken.is_some() {
+            return Ok(());
+        }
+        if self.mismatch.is_none() {
+            self.compared += 1;
+        }
+        match differs::<K>(trace, self.oracle) {
+            Ok(None) => Ok(()),
+            Ok(Some(mismatch)) => {
+                self.mismatch = Some(mismatch);
+                Err(TestCaseError::fail("the two sides differ"))
+            }
+            Err(error) => {
+                self.broken = Some(error);
+                Err(TestCaseError::fail("the trace cannot be run"))
+            }
+        }
+    }
+}
+
+/// The same traces for the same seed.
+fn generator<K: TraceKind>(seed: u64) -> TestRng {
+    let mut bytes = [0; 32];
+    let seed = seed.to_le_bytes();
+    for (byte, from) in bytes.iter_mut().zip(seed.iter().chain(K::NAME.as_bytes())) {
+        *byte = *from;
+    }
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
+fn in_words<O: Debug>(observation: Option<&O>) -> String {
+    observation.map_or_else(|| "nothing: it ended before".to_owned(), |did| format!("{did:?}"))
+}
+
+const MAX_SHRINK_STEPS: u32 = 20_000;
