@@ -67,15 +67,15 @@ impl DeltaFifo {
 
 impl Queue for DeltaFifo {
     fn add(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
         self.populated = true;
+        let object = self.transformed(object)?;
         self.push(object, Delta::Added);
         Ok(())
     }
 
     fn update(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
         self.populated = true;
+        let object = self.transformed(object)?;
         self.push(object, Delta::Updated);
         Ok(())
     }

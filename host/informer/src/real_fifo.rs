@@ -151,15 +151,15 @@ impl RealFifo {
 
 impl Queue for RealFifo {
     fn add(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
         self.populated = true;
+        let object = self.transformed(object)?;
         self.items.push_back(Delta::Added(object));
         Ok(())
     }
 
     fn update(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
         self.populated = true;
+        let object = self.transformed(object)?;
         self.items.push_back(Delta::Updated(object));
         Ok(())
     }

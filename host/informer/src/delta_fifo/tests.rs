@@ -302,6 +302,19 @@ fn an_object_whose_transform_fails_is_left_out_and_not_deleted() {
 }
 
 #[test]
+fn a_change_before_any_list_ends_the_first_list_even_if_its_transform_fails() {
+    let mut queue = Known::new(DeltaFifo::new(Some(picky())), &[]);
+    assert!(queue.fifo.add(object("a@13")).is_err());
+    assert!(queue.fifo.has_synced());
+
+    let mut queue = Known::new(DeltaFifo::new(Some(picky())), &[]);
+    assert!(queue.fifo.update(object("a@13")).is_err());
+    assert!(queue.fifo.has_synced());
+    queue.replace(&["a@15"]);
+    assert_eq!(queue.pop(), Some(("replaced a@15".to_owned(), false)));
+}
+
+#[test]
 fn a_deletion_whose_transform_fails_gives_the_last_known_state() {
     let mut queue = knowing(&["foo@5"]);
     queue.fifo = DeltaFifo::new(Some(picky()));

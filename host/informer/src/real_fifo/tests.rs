@@ -48,6 +48,19 @@ fn a_deletion_whose_transform_fails_is_one_of_the_last_state_that_is_known() {
     assert_eq!(queue.pop_all(), ["added a@5", "unknown a@5", "unknown b@2"]);
 }
 
+#[test]
+fn a_change_before_any_list_ends_the_first_list_even_if_its_transform_fails() {
+    let mut queue = knowing(true, &[], refusing());
+    assert!(queue.fifo.add(object("a@13")).is_err());
+    assert!(queue.fifo.has_synced());
+
+    let mut queue = knowing(true, &[], refusing());
+    assert!(queue.fifo.update(object("a@13")).is_err());
+    assert!(queue.fifo.has_synced());
+    queue.replace(&["a@14"]);
+    assert_eq!(queue.pop(), Some(("replaced-all rv=100 a@14".to_owned(), false)));
+}
+
 /// Pops everything that can be given together, and fails on the state.
 fn pop_failing_on(queue: &mut Known<RealFifo>, state: &str) -> String {
     let mut applied = Deltas::new();
