@@ -3,8 +3,10 @@
 //! in:   a kind of traces, how many, a seed
 //! out:  how many were compared, and the smallest trace found that differs
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -77,19 +79,23 @@ pub(crate) fn compare<K: TraceKind>(
     match (broken, result) {
         (Some(error), _) => Err(error),
         (None, Err(TestError::Abort(reason))) => anyhow::bail!("no traces: {reason}"),
+        (None, Err(TestError::Fail(..))) if mismatch.is_none() => {
+            anyhow::bail!("a trace failed, and it is not known how")
+        }
         (None, _) => Ok(Compared { traces: compared, mismatch }),
     }
 }
 
-/// Runs one trace on both sides.
+/// Runs one trace on both sides. A side that panics differs from whatever the other does.
 pub(crate) fn differs<K: TraceKind>(
     mut trace: K::Trace,
     oracle: &mut Oracle,
 ) -> anyhow::Result<Option<Mismatch>> {
-    let ours = K::run(&mut trace)?;
+    let ours = catch_unwind(AssertUnwindSafe(|| K::run(&mut trace)));
     let request = Request { kind: K::NAME, trace: &trace };
-    let (step, ours, client_go) = match oracle.ask::<_, K::Observation>(&request)? {
-        Answer::Observations(mut client_go) => {
+    let (step, ours, client_go) = match (ours, oracle.ask::<_, K::Observation>(&request)?) {
+        (Ok(ours), Answer::Observations(mut client_go)) => {
+            let ours = ours?;
             K::normalise(&mut client_go);
             let steps = ours.len().max(client_go.len());
             let Some(step) = (0..steps).find(|&step| ours.get(step) != client_go.get(step)) else {
@@ -97,8 +103,13 @@ pub(crate) fn differs<K: TraceKind>(
             };
             (step, in_words(ours.get(step)), in_words(client_go.get(step)))
         }
-        Answer::Panic(message) => (0, "ran to the end".to_owned(), format!("panicked: {message}")),
-        Answer::Error(reason) => anyhow::bail!("the oracle cannot run it: {reason}"),
+        (Ok(_), Answer::Panic(message)) => (0, "no panic".to_owned(), format!("panic: {message}")),
+        (Err(panic), Answer::Observations(_)) => {
+            (0, format!("panic: {}", message(panic.as_ref())), "no panic".to_owned())
+        }
+        (Err(panic), Answer::Panic(theirs)) => {
+            (0, format!("panic: {}", message(panic.as_ref())), format!("panic: {theirs}"))
+        }
     };
     let trace = serde_json::to_string(&request)?;
     Ok(Some(Mismatch { trace, step, ours, client_go }))
@@ -149,4 +160,77 @@ fn in_words<O: Debug>(observation: Option<&O>) -> String {
     observation.map_or_else(|| "nothing: it ended before".to_owned(), |did| format!("{did:?}"))
 }
 
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
 const MAX_SHRINK_STEPS: u32 = 20_000;
+
+/// Fails if the two sides differ in one of these traces, which are the same each time.
+#[cfg(test)]
+pub(crate) fn assert_equal<K: TraceKind>(traces: u32) {
+    let mut oracle = Oracle::start().unwrap();
+    let compared = compare::<K>(traces, 1, &mut oracle).unwrap();
+    if let Some(mismatch) = compared.mismatch {
+        panic!("{mismatch:#?}");
+    }
+    assert_eq!(compared.traces, traces);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::Just;
+
+    use super::*;
+
+    /// A kind of which our side panics.
+    struct Panics;
+
+    impl TraceKind for Panics {
+        const NAME: &'static str = "store";
+        const PER_RUN: u32 = 1;
+        type Trace = serde_json::Value;
+        type Observation = serde_json::Value;
+
+        fn traces() -> impl Strategy<Value = Self::Trace> {
+            Just(serde_json::json!({ "operations": [] }))
+        }
+
+        fn run(_trace: &mut Self::Trace) -> anyhow::Result<Vec<Self::Observation>> {
+            panic!("out of order")
+        }
+    }
+
+    #[test]
+    fn panic_of_ours_is_a_difference() {
+        let compared = compare::<Panics>(1, 1, &mut Oracle::start().unwrap()).unwrap();
+        let mismatch = compared.mismatch.unwrap();
+        assert_eq!(mismatch.ours, "panic: out of order");
+        assert_eq!(mismatch.client_go, "no panic");
+    }
+
+    /// A kind that the oracle does not know.
+    struct Unheard;
+
+    impl TraceKind for Unheard {
+        const NAME: &'static str = "unheard";
+        const PER_RUN: u32 = 1;
+        type Trace = serde_json::Value;
+        type Observation = serde_json::Value;
+
+        fn traces() -> impl Strategy<Value = Self::Trace> {
+            Just(serde_json::json!({}))
+        }
+
+        fn run(_trace: &mut Self::Trace) -> anyhow::Result<Vec<Self::Observation>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn trace_that_cannot_be_run_is_no_difference_but_an_error() {
+        let error = compare::<Unheard>(1, 1, &mut Oracle::start().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("no such kind of trace"), "{error}");
+    }
+}

@@ -38,17 +38,25 @@ pub(crate) struct Oracle {
     traces: ChildStdin,
     answers: Receiver<String>,
     errors: Tail,
+    answer_timeout: Duration,
 }
 
 /// What client-go did in a trace.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer<O> {
     /// It ran to its end, and this was observed in each step.
     Observations(Vec<O>),
     /// It panicked.
     Panic(String),
-    /// The trace means nothing to the oracle.
+}
+
+/// What the oracle prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Line<O> {
+    Observations(Vec<O>),
+    Panic(String),
+    /// The trace means nothing to it.
     Error(String),
 }
 
@@ -82,7 +90,8 @@ impl Oracle {
             // Nobody to tell is nobody to read for.
             lines.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop);
         });
-        Ok(Self { child, traces, answers: receiver, errors: Tail::follow(errors) })
+        let (answers, errors) = (receiver, Tail::follow(errors));
+        Ok(Self { child, traces, answers, errors, answer_timeout: ANSWER_TIMEOUT })
     }
 
     /// What client-go does in this trace.
@@ -98,10 +107,13 @@ impl Oracle {
         line.push('\n');
         // If it has ended, the missing answer says so better.
         let _ = self.traces.write_all(line.as_bytes()).and_then(|()| self.traces.flush());
-        let answer = match self.answers.recv_timeout(ANSWER_TIMEOUT) {
+        let answer = match self.answers.recv_timeout(self.answer_timeout) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+                let seconds = self.answer_timeout.as_secs();
+                // An answer that comes late must not be taken for the next one.
+                self.answers = mpsc::channel().1;
+                self.child.kill().context("cannot end the oracle")?;
                 let tail = self.errors.text();
                 bail!("client-go hangs: no answer in {seconds} s to {line}its errors end:\n{tail}")
             }
@@ -113,8 +125,9 @@ impl Oracle {
         };
         let unreadable = || format!("the answer {answer} to {line}is not one of this kind");
         match serde_json::from_str(&answer).with_context(unreadable)? {
-            Answer::Error(reason) => bail!("the oracle cannot run {line}{reason}"),
-            answered => Ok(answered),
+            Line::Observations(observations) => Ok(Answer::Observations(observations)),
+            Line::Panic(message) => Ok(Answer::Panic(message)),
+            Line::Error(reason) => bail!("the oracle cannot run {line}{reason}"),
         }
     }
 }
@@ -277,6 +290,17 @@ mod tests {
             };
             assert!(message.contains("knownObjects must be provided"), "{message}");
         }
+    }
+
+    #[test]
+    fn oracle_that_does_not_answer_is_ended() {
+        let mut oracle = Oracle::start().unwrap();
+        oracle.answer_timeout = Duration::ZERO;
+        let request = Request { kind: "queue", trace: &json!({}) };
+        let error = oracle.ask::<_, Value>(&request).unwrap_err().to_string();
+        assert!(error.starts_with("client-go hangs: no answer in 0 s"), "{error}");
+        let error = oracle.ask::<_, Value>(&request).unwrap_err().to_string();
+        assert!(error.starts_with("the oracle ended"), "{error}");
     }
 
     #[test]

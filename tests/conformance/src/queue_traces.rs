@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use informer::{Delta, DeltaFifo, Deltas, Indexer, Lister, Popped, TransformFunc};
+use informer::{
+    Delta, DeltaFifo, Deltas, Indexer, Lister, Popped, Queue, RealFifo, RealFifoOptions,
+    TransformFunc,
+};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::sample::select;
@@ -22,7 +25,7 @@ pub(crate) struct QueueTraces;
 /// A queue, what its consumer holds at first, and what happens then.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct QueueTrace {
-    queue: QueueKind,
+    queue: Fifo,
     /// What the consumer holds at first. Without, the queue does not know its consumer.
     known_objects: Option<Vec<String>>,
     transform: Transform,
@@ -37,8 +40,11 @@ pub(crate) struct QueueTrace {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum QueueKind {
+enum Fifo {
     Delta,
+    /// Without atomic events.
+    InOrder,
+    InOrderAtomic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,13 +106,17 @@ impl TraceKind for QueueTraces {
 
     fn traces() -> impl Strategy<Value = QueueTrace> {
         let trace = (
-            Just(QueueKind::Delta),
+            select(vec![Fifo::Delta, Fifo::InOrder, Fifo::InOrderAtomic]),
             option::of(vec(an_object(), 0..4)),
             select(vec![Transform::None, Transform::Mark, Transform::RefuseBad]),
             option::of(1_usize..4),
             vec(an_operation(), 1..25),
         );
-        trace.prop_map(|(queue, known_objects, transform, batch_size, operations)| {
+        trace.prop_map(|(queue, mut known_objects, transform, batch_size, operations)| {
+            if queue == Fifo::InOrder {
+                // Without, client-go panics.
+                known_objects.get_or_insert_default();
+            }
             let key_orders = Vec::new();
             let trace =
                 QueueTrace { queue, known_objects, transform, batch_size, operations, key_orders };
@@ -115,8 +125,18 @@ impl TraceKind for QueueTraces {
     }
 
     fn run(trace: &mut QueueTrace) -> anyhow::Result<Vec<Observation>> {
+        let transform = trace.transform.func();
+        let mut options = RealFifoOptions { atomic_events: false, ..RealFifoOptions::default() };
+        if let Some(batch_size) = trace.batch_size {
+            options.batch_size = batch_size;
+        }
         match trace.queue {
-            QueueKind::Delta => Consumer::new(DeltaFifo::new(trace.transform.func()), trace)?.run(),
+            Fifo::Delta => Consumer::new(DeltaFifo::new(transform), trace)?.run(),
+            Fifo::InOrder => Consumer::new(RealFifo::new(options, transform), trace)?.run(),
+            Fifo::InOrderAtomic => {
+                options.atomic_events = true;
+                Consumer::new(RealFifo::new(options, transform), trace)?.run()
+            }
         }
     }
 }
@@ -180,8 +200,8 @@ impl Transform {
 }
 
 /// A queue with what processes its items, as an informer does.
-struct Consumer<'a> {
-    queue: DeltaFifo,
+struct Consumer<'a, Q> {
+    queue: Q,
     trace: &'a mut QueueTrace,
     /// What has been processed.
     store: Indexer,
@@ -189,8 +209,8 @@ struct Consumer<'a> {
     known_objects: Lister,
 }
 
-impl<'a> Consumer<'a> {
-    fn new(queue: DeltaFifo, trace: &'a mut QueueTrace) -> anyhow::Result<Self> {
+impl<'a, Q: Queue> Consumer<'a, Q> {
+    fn new(queue: Q, trace: &'a mut QueueTrace) -> anyhow::Result<Self> {
         let mut store = Indexer::new();
         let known_objects = match &trace.known_objects {
             Some(_) => store.lister(),
@@ -213,7 +233,7 @@ impl<'a> Consumer<'a> {
             observations.push(self.observe(failed, popped));
         }
         while !self.queue.is_empty() {
-            let popped = self.pop();
+            let popped = self.pop(false);
             observations.push(self.observe(false, Some(popped)));
         }
         Ok(observations)
@@ -228,15 +248,19 @@ impl<'a> Consumer<'a> {
             Operation::Delete { object: deleted } => {
                 queue.delete(object(&deleted)?, known_objects).is_err()
             }
-            Operation::Replace { objects: listed, resource_version: _ } => {
-                !queue.replace(objects(&listed)?, known_objects).is_empty()
+            Operation::Replace { objects: listed, resource_version } => {
+                !queue.replace(objects(&listed)?, &resource_version, known_objects).is_empty()
             }
             Operation::Resync => {
                 queue.resync(known_objects);
                 false
             }
-            Operation::Bookmark { .. } => false,
-            Operation::Pop | Operation::PopBatch => return Ok((false, Some(self.pop()))),
+            Operation::Bookmark { resource_version } => {
+                queue.bookmark(&resource_version);
+                false
+            }
+            Operation::Pop => return Ok((false, Some(self.pop(false)))),
+            Operation::PopBatch => return Ok((false, Some(self.pop(true)))),
             Operation::Close => {
                 queue.close();
                 false
@@ -245,16 +269,17 @@ impl<'a> Consumer<'a> {
         Ok((failed, None))
     }
 
-    fn pop(&mut self) -> PoppedItem {
+    fn pop(&mut self, batch: bool) -> PoppedItem {
         let Self { queue, store, .. } = self;
         let mut popped =
             PoppedItem { state: State::Processed, deltas: Vec::new(), is_in_initial_list: false };
-        let outcome = queue.pop(|deltas, is_in_initial_list| {
+        let process = |deltas: &mut Deltas, is_in_initial_list| {
             popped.is_in_initial_list = is_in_initial_list;
             popped.deltas = deltas.iter().map(delta_text).collect();
             apply(store, deltas);
             Ok(())
-        });
+        };
+        let outcome = if batch { queue.pop_batch(process) } else { queue.pop(process) };
         popped.state = match outcome {
             Popped::Processed(_) => State::Processed,
             Popped::Empty => State::Empty,
@@ -282,18 +307,123 @@ fn apply(store: &mut Indexer, deltas: &mut Deltas) {
             Delta::Deleted(object) | Delta::DeletedFinalStateUnknown(object) => {
                 store.delete(&object.key, None);
             }
+            Delta::ReplacedAll { resource_version, objects, .. } => {
+                store.replace(objects, resource_version);
+            }
+            Delta::SyncAll | Delta::Bookmark { .. } => {}
         }
     }
 }
 
 fn delta_text(delta: &Delta) -> String {
-    let name = match delta {
-        Delta::Added(_) => "Added",
-        Delta::Updated(_) => "Updated",
-        Delta::Deleted(_) => "Deleted",
-        Delta::Replaced(_) => "Replaced",
-        Delta::Sync(_) => "Sync",
-        Delta::DeletedFinalStateUnknown(_) => "DeletedFinalStateUnknown",
-    };
-    format!("{name} {}", text(delta.object()))
+    match delta {
+        Delta::Added(object) => format!("Added {}", text(object)),
+        Delta::Updated(object) => format!("Updated {}", text(object)),
+        Delta::Deleted(object) => format!("Deleted {}", text(object)),
+        Delta::Replaced(object) => format!("Replaced {}", text(object)),
+        Delta::Sync(object) => format!("Sync {}", text(object)),
+        Delta::DeletedFinalStateUnknown(object) => {
+            format!("DeletedFinalStateUnknown {}", text(object))
+        }
+        Delta::ReplacedAll { resource_version, objects, .. } => {
+            format!("ReplacedAll {resource_version} [{}]", texts(objects).join(" "))
+        }
+        Delta::SyncAll => "SyncAll".to_owned(),
+        Delta::Bookmark { resource_version } => format!("Bookmark {resource_version}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::{assert_equal, compare, differs};
+    use crate::oracle::Oracle;
+
+    #[test]
+    fn queues_do_what_client_go_does() {
+        assert_equal::<QueueTraces>(500);
+    }
+
+    /// Queue traces of which our side tells something else than it did.
+    struct Altered<A>(A);
+
+    trait Alteration {
+        fn alter(observation: &mut Observation);
+    }
+
+    impl<A: Alteration> TraceKind for Altered<A> {
+        const NAME: &'static str = QueueTraces::NAME;
+        const PER_RUN: u32 = 1;
+        type Trace = QueueTrace;
+        type Observation = Observation;
+
+        fn traces() -> impl Strategy<Value = QueueTrace> {
+            QueueTraces::traces()
+        }
+
+        fn run(trace: &mut QueueTrace) -> anyhow::Result<Vec<Observation>> {
+            let mut observations = QueueTraces::run(trace)?;
+            observations.iter_mut().for_each(A::alter);
+            Ok(observations)
+        }
+    }
+
+    /// Finds the difference, and gives the smallest trace that shows it.
+    fn found<A: Alteration>() -> QueueTrace {
+        let mut oracle = Oracle::start().unwrap();
+        let compared = compare::<Altered<A>>(1000, 1, &mut oracle).unwrap();
+        let mismatch = compared.mismatch.expect("a difference");
+        assert_ne!(mismatch.ours, mismatch.client_go);
+        let trace: QueueTrace = serde_json::from_str(&mismatch.trace).unwrap();
+        let unaltered = differs::<QueueTraces>(trace.clone(), &mut oracle).unwrap();
+        assert!(unaltered.is_none(), "{unaltered:#?}");
+        trace
+    }
+
+    struct LosesTombstones;
+
+    impl Alteration for LosesTombstones {
+        fn alter(observation: &mut Observation) {
+            if let Some(popped) = &mut observation.popped {
+                popped.deltas.retain(|delta| !delta.starts_with("DeletedFinalStateUnknown"));
+            }
+        }
+    }
+
+    #[test]
+    fn lost_tombstone_is_found_in_the_smallest_trace() {
+        let trace = found::<LosesTombstones>();
+        assert!(matches!(&trace.operations[..], [.., Operation::Replace { .. }]), "{trace:?}");
+        assert!(trace.operations.len() <= 2, "{trace:?}");
+    }
+
+    struct NewestFirst;
+
+    impl Alteration for NewestFirst {
+        fn alter(observation: &mut Observation) {
+            if let Some(popped) = &mut observation.popped {
+                popped.deltas.reverse();
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_order_is_found_in_the_smallest_trace() {
+        let trace = found::<NewestFirst>();
+        assert!(trace.operations.len() <= 3, "{trace:?}");
+    }
+
+    struct SyncsEarly;
+
+    impl Alteration for SyncsEarly {
+        fn alter(observation: &mut Observation) {
+            observation.has_synced |= observation.length == 1;
+        }
+    }
+
+    #[test]
+    fn early_sync_is_found_in_the_smallest_trace() {
+        let trace = found::<SyncsEarly>();
+        assert!(trace.operations.len() <= 2, "{trace:?}");
+    }
 }

@@ -161,8 +161,7 @@ func (c *consumer) run(operation queueOperation) (queueObservation, error) {
 	observation.Failed = failure != nil
 	observation.Length = c.length()
 	observation.HasSynced = c.queue.HasSynced()
-	observation.Known = texts(c.store.List())
-	slices.Sort(observation.Known)
+	observation.Known = sortedTexts(c.store.List())
 	return observation, nil
 }
 
