@@ -1,0 +1,272 @@
+//! Makes traces whose outcome depends on no random delay.
+//!
+//! What is delayed is a retry, by up to a minute each, and a resync: client-go's timer starts anew
+//! with every list. So a step that makes something fail waits for all retries, and a trace has one of
+//! three rhythms, in which the effect of resyncs is the same whatever the delays are.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::prop_oneof;
+use proptest::sample::select;
+
+use super::server::{Change, Failure, Verb};
+use super::{Action, Fifo, Handler, InformerTrace, Step};
+
+/// How resyncs and disturbances go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rhythm {
+    /// No resyncs.
+    None,
+    /// A resync now and then, in a step of its own. All other steps together are shorter than the
+    /// period, so none falls into one of them.
+    Rare,
+    /// A resync in every step but the first, and nothing that makes client-go list again.
+    /// All steps are whole periods from half a period on, so each has as many as it has periods.
+    Frequent,
+}
+
+/// What happens in a step, before it is known how long that takes.
+#[derive(Clone, Debug)]
+enum Happening {
+    Changes(Vec<Action>),
+    Disturbance {
+        before: Vec<Action>,
+        how: Action,
+        failures: Failures,
+        after: Vec<Action>,
+    },
+    Join {
+        resync_periods: u8,
+        slow: bool,
+    },
+    /// The handler is one of those that are there.
+    Remove(usize),
+    Wait(u8),
+}
+
+pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
+    let queues = select(vec![Fifo::Delta, Fifo::InOrder]);
+    let rhythms = select(vec![Rhythm::None, Rhythm::Rare, Rhythm::Frequent]);
+    let handlers = vec((0_u8..4, any::<bool>()), 1..4);
+    let start = (vec(a_change(), 0..6), some_failures());
+    let script = (queues, any::<bool>(), rhythms, handlers, start, vec(a_happening(), 1..13));
+    script.prop_map(|(queue, watch_list, rhythm, handlers, (before, failures), happenings)| {
+        let mut writer = Writer { rhythm, watch_list, handlers: Vec::new(), steps: Vec::new() };
+        let handlers: Vec<Handler> =
+            handlers.into_iter().map(|(periods, slow)| writer.handler(periods, slow)).collect();
+        writer.handlers = (0..handlers.len()).collect();
+        let mut joined = handlers.len();
+        writer.start(before, failures);
+        for happening in happenings {
+            writer.write(happening, &mut joined);
+        }
+        let default_resync = rhythm.period();
+        InformerTrace { queue, watch_list, default_resync, handlers, steps: writer.steps }
+    })
+}
+
+fn a_happening() -> impl Strategy<Value = Happening> {
+    let streams = select(vec![Failure::Unavailable, Failure::Expired, Failure::TooManyRequests]);
+    let how = prop_oneof![
+        Just(Action::Close),
+        Just(Action::Reset),
+        streams.prop_map(|failure| Action::FailStream { failure }),
+    ];
+    let changes = || vec(a_change(), 0..6);
+    let disturbance = (changes(), how, some_failures(), changes());
+    prop_oneof![
+        5 => vec(a_change(), 1..8).prop_map(Happening::Changes),
+        4 => disturbance.prop_map(|(before, how, failures, after)| {
+            Happening::Disturbance { before, how, failures, after }
+        }),
+        2 => (0_u8..4, any::<bool>())
+            .prop_map(|(resync_periods, slow)| Happening::Join { resync_periods, slow }),
+        1 => any::<u8>().prop_map(|index| Happening::Remove(index.into())),
+        2 => (1_u8..4).prop_map(Happening::Wait),
+    ]
+}
+
+/// A change of one of a few objects in two namespaces, or a bookmark.
+fn a_change() -> impl Strategy<Value = Action> {
+    let verbs = prop_oneof![
+        3 => Just(Verb::Create),
+        4 => Just(Verb::Update),
+        3 => Just(Verb::Delete),
+        1 => Just(Verb::Recreate),
+    ];
+    let keys = select(vec!["a/x", "a/y", "a/z", "b/x", "b/y"]);
+    let silent = prop_oneof![3 => Just(false), 1 => Just(true)];
+    let change = (verbs, keys, silent).prop_map(|(verb, key, silent)| Action::Change {
+        change: Change { verb, key: key.to_owned(), silent },
+    });
+    prop_oneof![12 => change, 1 => Just(Action::Bookmark)]
+}
+
+fn some_failures() -> impl Strategy<Value = Failures> {
+    let failures = || {
+        let failures = select(vec![
+            Failure::Unavailable,
+            Failure::Expired,
+            Failure::TooManyRequests,
+            Failure::Refused,
+        ]);
+        option::weighted(0.3, (failures, 1_usize..3))
+    };
+    (failures(), failures()).prop_map(|(lists, watches)| Failures { lists, watches })
+}
+
+/// What fails in a step, and how often.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    lists: Option<(Failure, usize)>,
+    watches: Option<(Failure, usize)>,
+}
+
+impl Failures {
+    /// The two sides differ when a watch-list of the newest state has expired, which no server says:
+    /// client-go repeats it at once, ours lists.
+    fn expire_once(self) -> Self {
+        let once = |(failure, times)| match failure {
+            Failure::Expired => (failure, 1),
+            _ => (failure, times),
+        };
+        let expires = |(failure, _)| failure == Failure::Expired;
+        let lists = self.lists.map(once);
+        let watches = self.watches.map(once);
+        Self { lists, watches: watches.filter(|it| !(expires(*it) && lists.is_some_and(expires))) }
+    }
+
+    fn actions(self) -> impl Iterator<Item = Action> {
+        let lists = self.lists.map(|(failure, times)| Action::FailLists { failure, times });
+        let watches = self.watches.map(|(failure, times)| Action::FailWatches { failure, times });
+        lists.into_iter().chain(watches)
+    }
+
+    /// How long it takes at most until nothing fails any more, in seconds.
+    fn settled(self) -> f64 {
+        let failures = self.lists.iter().chain(&self.watches);
+        SHORT + DELAY_MAX * (failures.map(|(_, times)| *times as f64).sum::<f64>() + 1.0)
+    }
+}
+
+impl Rhythm {
+    /// The informer's resync period, in seconds.
+    fn period(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Rare => Some(3.0 * 60.0 * 60.0),
+            Self::Frequent => Some(SLOT),
+        }
+    }
+}
+
+/// Writes the steps of a trace.
+struct Writer {
+    rhythm: Rhythm,
+    watch_list: bool,
+    /// Those that are there.
+    handlers: Vec<usize>,
+    steps: Vec<Step>,
+}
+
+impl Writer {
+    /// client-go rounds up what is not a multiple of the informer's period, and starts to count anew
+    /// with every list; so only undisturbed handlers have one.
+    fn handler(&self, resync_periods: u8, slow: bool) -> Handler {
+        let periods = match self.rhythm {
+            Rhythm::None => 0,
+            Rhythm::Rare => resync_periods.min(1),
+            Rhythm::Frequent => resync_periods,
+        };
+        let resync = self.rhythm.period().filter(|_| periods > 0);
+        let resync = resync.map(|period| period * f64::from(periods));
+        Handler { resync, slow: if slow { SLOW } else { 0.0 } }
+    }
+
+    fn start(&mut self, mut actions: Vec<Action>, failures: Failures) {
+        if self.rhythm == Rhythm::Frequent {
+            return self.step(actions, SLOT / 2.0);
+        }
+        let failures = self.possible(failures);
+        actions.extend(failures.actions());
+        self.step(actions, failures.settled());
+    }
+
+    fn possible(&self, failures: Failures) -> Failures {
+        if self.watch_list { failures.expire_once() } else { failures }
+    }
+
+    fn write(&mut self, happening: Happening, joined: &mut usize) {
+        let frequent = self.rhythm == Rhythm::Frequent;
+        let short = if frequent { SLOT } else { SHORT };
+        match happening {
+            Happening::Changes(changes) => self.step(changes, short),
+            Happening::Disturbance { how, failures: Failures { watches, .. }, .. } if frequent => {
+                // Whatever does not make client-go list again, and no changes, since it is not
+                // known which of the resyncs they come after.
+                let how = match how {
+                    Action::FailStream { .. } => {
+                        Action::FailStream { failure: Failure::TooManyRequests }
+                    }
+                    _ => Action::Close,
+                };
+                let opens = watches.is_some_and(|(failure, _)| {
+                    matches!(failure, Failure::TooManyRequests | Failure::Refused)
+                });
+                let watches = watches.filter(|_| opens).map(|(failure, _)| (failure, 1));
+                let failures = Failures { lists: None, watches };
+                let actions = failures.actions().chain([how]).collect();
+                self.step(actions, 5.0 * SLOT);
+            }
+            Happening::Disturbance { before, how, failures, after } => {
+                let failures = self.possible(failures);
+                let mut actions = before;
+                actions.extend(failures.actions());
+                actions.push(how);
+                actions.extend(after);
+                self.step(actions, failures.settled());
+            }
+            Happening::Join { resync_periods, slow } => {
+                let late = self.rhythm != Rhythm::Rare;
+                let handler = self.handler(if late { resync_periods } else { 0 }, slow);
+                self.handlers.push(*joined);
+                *joined += 1;
+                let join = Action::Join { handler };
+                // So that it is not due at the end of a step.
+                let wait = Action::Wait { wait: SLOT / 6.0 };
+                match frequent {
+                    true => self.step(vec![wait, join], SLOT * 5.0 / 6.0),
+                    false => self.step(vec![join], SHORT),
+                }
+            }
+            Happening::Remove(_) if self.handlers.is_empty() => {}
+            Happening::Remove(index) => {
+                let index = self.handlers.remove(index % self.handlers.len());
+                self.step(vec![Action::Remove { index }], short);
+            }
+            Happening::Wait(times) => match self.rhythm {
+                Rhythm::None => self.step(Vec::new(), 20.0 * f64::from(times)),
+                Rhythm::Rare => self.step(Vec::new(), self.rhythm.period().unwrap_or(SHORT)),
+                Rhythm::Frequent => self.step(Vec::new(), SLOT * f64::from(times)),
+            },
+        }
+    }
+
+    fn step(&mut self, actions: Vec<Action>, wait: f64) {
+        self.steps.push(Step { actions, wait });
+    }
+}
+
+/// Longer than a watch must live to count as one, and than it takes all handlers to handle what one
+/// step gives them.
+const SHORT: f64 = 3.0;
+
+/// The longest delay between two attempts.
+const DELAY_MAX: f64 = 60.0;
+
+/// The resync period, where resyncs are frequent.
+const SLOT: f64 = 30.0;
+
+/// How long a call of a slow handler takes.
+const SLOW: f64 = 0.05;

@@ -1,0 +1,272 @@
+//! A server that keeps objects and a log of their changes, one version each, and fails when told
+//! to. `go/oracle/server_test.go` is the same in Go: what one answers, the other does.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use informer::{
+    ListOptions, ListPage, ListerWatcher, ListerWatcherError, Object, WatchEvent, WatchOptions,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::objects::object;
+
+/// What happens to one object. It has no effect if it makes no sense in the state that the object
+/// is in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Change {
+    pub(super) verb: Verb,
+    pub(super) key: String,
+    /// No watch is told, now or later.
+    pub(super) silent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verb {
+    Create,
+    Update,
+    Delete,
+    /// A deletion, if the object is there, and a creation: another uid.
+    Recreate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Failure {
+    /// 500
+    Unavailable,
+    /// 410
+    Expired,
+    /// 429
+    TooManyRequests,
+    /// No connection.
+    Refused,
+}
+
+impl Failure {
+    fn error(self) -> ListerWatcherError {
+        let message = format!("{self:?}");
+        match self {
+            Self::Unavailable => ListerWatcherError::Unavailable(message),
+            Self::Expired => ListerWatcherError::Expired(message),
+            Self::TooManyRequests => {
+                ListerWatcherError::TooManyRequests { retry_after: None, message }
+            }
+            Self::Refused => ListerWatcherError::NoConnection(message),
+        }
+    }
+}
+
+/// Clones are the same server.
+#[derive(Clone)]
+pub(super) struct Server(Arc<Mutex<State>>);
+
+struct State {
+    watch_list: bool,
+    resource_version: u64,
+    objects: BTreeMap<String, Arc<Object>>,
+    incarnations: HashMap<String, u32>,
+    /// What a watch from an earlier version is told first.
+    log: Vec<(u64, WatchEvent)>,
+    /// Changes up to here are forgotten.
+    flushed: u64,
+    streams: Vec<mpsc::UnboundedSender<Said>>,
+    list_failures: VecDeque<Failure>,
+    watch_failures: VecDeque<Failure>,
+    requests: Vec<String>,
+}
+
+type Said = Result<WatchEvent, ListerWatcherError>;
+
+impl Server {
+    pub(super) fn new(watch_list: bool) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            watch_list,
+            resource_version: 1,
+            objects: BTreeMap::new(),
+            incarnations: HashMap::new(),
+            log: Vec::new(),
+            flushed: 0,
+            streams: Vec::new(),
+            list_failures: VecDeque::new(),
+            watch_failures: VecDeque::new(),
+            requests: Vec::new(),
+        })))
+    }
+
+    pub(super) fn change(&self, change: &Change) -> anyhow::Result<()> {
+        let mut state = self.state();
+        let exists = state.objects.contains_key(&change.key);
+        match change.verb {
+            Verb::Create if !exists => state.apply(change, WatchEvent::Added),
+            Verb::Update if exists => state.apply(change, WatchEvent::Modified),
+            Verb::Delete if exists => state.apply(change, WatchEvent::Deleted),
+            Verb::Create | Verb::Update | Verb::Delete => Ok(()),
+            Verb::Recreate => {
+                if exists {
+                    state.apply(change, WatchEvent::Deleted)?;
+                }
+                state.apply(change, WatchEvent::Added)
+            }
+        }
+    }
+
+    pub(super) fn bookmark(&self) {
+        let mut state = self.state();
+        let resource_version = state.resource_version.to_string();
+        state.say(&Ok(WatchEvent::Bookmark { resource_version, initial_events_end: false }));
+    }
+
+    /// Ends all streams, with this error if there is one.
+    pub(super) fn close(&self, failure: Option<Failure>) {
+        let mut state = self.state();
+        if let Some(failure) = failure {
+            state.say(&Err(failure.error()));
+        }
+        state.streams.clear();
+    }
+
+    /// Ends all streams and forgets all changes.
+    pub(super) fn reset(&self) {
+        self.close(None);
+        let mut state = self.state();
+        state.log.clear();
+        state.flushed = state.resource_version;
+    }
+
+    pub(super) fn fail_lists(&self, failure: Failure, times: usize) {
+        self.state().list_failures = vec![failure; times].into();
+    }
+
+    pub(super) fn fail_watches(&self, failure: Failure, times: usize) {
+        self.state().watch_failures = vec![failure; times].into();
+    }
+
+    /// Forgets the failures that nothing has met.
+    pub(super) fn calm_down(&self) {
+        let mut state = self.state();
+        state.list_failures.clear();
+        state.watch_failures.clear();
+    }
+
+    /// What was asked since the last call.
+    pub(super) fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().requests)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn apply(
+        &mut self,
+        change: &Change,
+        event: fn(Arc<Object>) -> WatchEvent,
+    ) -> anyhow::Result<()> {
+        self.resource_version += 1;
+        let incarnation = self.incarnations.entry(change.key.clone()).or_default();
+        let is = |other: fn(Arc<Object>) -> WatchEvent| std::ptr::fn_addr_eq(event, other);
+        *incarnation += u32::from(is(WatchEvent::Added));
+        let object = object(&format!("{}#{incarnation}@{}", change.key, self.resource_version))?;
+        let event = event(object.clone());
+        match event {
+            WatchEvent::Deleted(_) => self.objects.remove(&change.key),
+            _ => self.objects.insert(change.key.clone(), object),
+        };
+        if !change.silent {
+            self.log.push((self.resource_version, event.clone()));
+            self.say(&Ok(event));
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, said: &Said) {
+        self.streams.retain(|stream| stream.send(said.clone()).is_ok());
+    }
+
+    fn answer_watch(
+        &mut self,
+        options: &WatchOptions,
+    ) -> Result<mpsc::UnboundedReceiver<Said>, ListerWatcherError> {
+        let kind = if options.send_initial_events { "watch-list" } else { "watch" };
+        self.requests.push(format!("{kind} rv={}", options.resource_version));
+        if options.send_initial_events {
+            if !self.watch_list {
+                let message = "no sendInitialEvents here".to_owned();
+                return Err(ListerWatcherError::Rejected { code: 422, message });
+            }
+            fail(&mut self.list_failures)?;
+        }
+        fail(&mut self.watch_failures)?;
+        let (stream, said) = mpsc::unbounded_channel();
+        let prepared: Vec<WatchEvent> = if options.send_initial_events {
+            let resource_version = self.resource_version.to_string();
+            let end = WatchEvent::Bookmark { resource_version, initial_events_end: true };
+            self.objects.values().cloned().map(WatchEvent::Added).chain([end]).collect()
+        } else {
+            let not_a_version = |_| ListerWatcherError::Unavailable("not a version".to_owned());
+            let from: u64 = options.resource_version.parse().map_err(not_a_version)?;
+            if from < self.flushed {
+                return Err(Failure::Expired.error());
+            }
+            let newer = self.log.iter().filter(|(resource_version, _)| *resource_version > from);
+            newer.map(|(_, event)| event.clone()).collect()
+        };
+        for event in prepared {
+            // The other end is here.
+            let _ = stream.send(Ok(event));
+        }
+        self.streams.push(stream);
+        Ok(said)
+    }
+}
+
+fn fail(failures: &mut VecDeque<Failure>) -> Result<(), ListerWatcherError> {
+    failures.pop_front().map_or(Ok(()), |failure| Err(failure.error()))
+}
+
+impl ListerWatcher for Server {
+    type Watch = BoxStream<'static, Said>;
+
+    async fn list(&self, options: &ListOptions) -> Result<ListPage, ListerWatcherError> {
+        let mut state = self.state();
+        let limit = options.limit.unwrap_or(0);
+        state.requests.push(format!("list rv={} limit={limit}", options.resource_version));
+        fail(&mut state.list_failures)?;
+        Ok(ListPage {
+            resource_version: state.resource_version.to_string(),
+            objects: state.objects.values().cloned().collect(),
+            ..ListPage::default()
+        })
+    }
+
+    async fn watch(&self, options: &WatchOptions) -> Result<Self::Watch, ListerWatcherError> {
+        let said = self.state().answer_watch(options)?;
+        Ok(stream::unfold(said, next).boxed())
+    }
+}
+
+async fn next(mut said: mpsc::UnboundedReceiver<Said>) -> Option<(Said, mpsc::UnboundedReceiver<Said>)> {
+    let item = match timeout(SILENT_MAX, said.recv()).await {
+        Ok(item) => item?,
+        Err(_) => Ok(alive()),
+    };
+    Some((item, said))
+}
+
+/// Says nothing, but shows that the connection is alive. Our reflector opens a watch anew that is
+/// silent for 90 s; client-go's waits, so its server has no need of this.
+fn alive() -> WatchEvent {
+    WatchEvent::Bookmark { resource_version: String::new(), initial_events_end: false }
+}
+
+/// Servers send a bookmark about each minute.
+const SILENT_MAX: Duration = Duration::from_secs(60);

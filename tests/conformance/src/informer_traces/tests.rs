@@ -1,0 +1,1 @@
+//! Each deliberate difference in a trace of its own.
