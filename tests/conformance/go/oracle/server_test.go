@@ -136,6 +136,10 @@ func (s *server) version() string {
 func (s *server) close(failure error) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
+	s.closeLocked(failure)
+}
+
+func (s *server) closeLocked(failure error) {
 	for _, stream := range s.streams {
 		if failure != nil {
 			status := failure.(apierrors.APIStatus).Status()
@@ -148,9 +152,9 @@ func (s *server) close(failure error) {
 
 // reset ends all streams and forgets all changes.
 func (s *server) reset() {
-	s.close(nil)
 	s.lock.Lock()
 	defer s.lock.Unlock()
+	s.closeLocked(nil)
 	s.log = nil
 	s.flushed = s.resourceVersion
 }
