@@ -96,11 +96,13 @@ pub(crate) fn differs<K: TraceKind>(
     mut trace: K::Trace,
     oracle: &mut Oracle,
 ) -> anyhow::Result<Option<Mismatch>> {
-    let ours = catch_unwind(AssertUnwindSafe(|| K::run(&mut trace)));
+    let ours = match catch_unwind(AssertUnwindSafe(|| K::run(&mut trace))) {
+        Ok(ours) => Ok(ours?),
+        Err(panic) => Err(message(panic.as_ref())),
+    };
     let request = Request { kind: K::NAME, trace: &trace };
     let (step, ours, client_go) = match (ours, oracle.ask::<_, K::Observation>(&request)?) {
-        (Ok(ours), Answer::Observations(mut client_go)) => {
-            let mut ours = ours?;
+        (Ok(mut ours), Answer::Observations(mut client_go)) => {
             K::normalise(&trace, &mut ours, &mut client_go);
             let steps = ours.len().max(client_go.len());
             let Some(step) = (0..steps).find(|&step| ours.get(step) != client_go.get(step)) else {
@@ -108,13 +110,9 @@ pub(crate) fn differs<K: TraceKind>(
             };
             (step, in_words(ours.get(step)), in_words(client_go.get(step)))
         }
-        (Ok(_), Answer::Panic(message)) => (0, "no panic".to_owned(), format!("panic: {message}")),
-        (Err(panic), Answer::Observations(_)) => {
-            (0, format!("panic: {}", message(panic.as_ref())), "no panic".to_owned())
-        }
-        (Err(panic), Answer::Panic(theirs)) => {
-            (0, format!("panic: {}", message(panic.as_ref())), format!("panic: {theirs}"))
-        }
+        (Ok(_), Answer::Panic(theirs)) => (0, "no panic".to_owned(), format!("panic: {theirs}")),
+        (Err(ours), Answer::Observations(_)) => (0, ours, "no panic".to_owned()),
+        (Err(ours), Answer::Panic(theirs)) => (0, ours, format!("panic: {theirs}")),
     };
     let trace = serde_json::to_string(&request)?;
     Ok(Some(Mismatch { trace, step, ours, client_go }))
@@ -165,9 +163,10 @@ fn in_words<O: Debug>(observation: Option<&O>) -> String {
     observation.map_or_else(|| "nothing: it ended before".to_owned(), |did| format!("{did:?}"))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without words"))
 }
 
 const MAX_SHRINK_STEPS: u32 = 20_000;

@@ -74,9 +74,9 @@ fn compare_all(cli: &Cli) -> anyhow::Result<bool> {
     let times = if cli.nightly { NIGHTLY_TIMES } else { 1 };
     let mut oracle = Oracle::start()?;
     let mut report = Report { seed, counts: Vec::new(), mismatches: Vec::new() };
-    report.compare::<QueueTraces>(cli.queue_traces * times, &mut oracle)?;
-    report.compare::<StoreTraces>(cli.store_traces * times, &mut oracle)?;
-    report.compare::<InformerTraces>(cli.informer_traces * times, &mut oracle)?;
+    report.compare::<QueueTraces>(cli.queue_traces.saturating_mul(times), &mut oracle)?;
+    report.compare::<StoreTraces>(cli.store_traces.saturating_mul(times), &mut oracle)?;
+    report.compare::<InformerTraces>(cli.informer_traces.saturating_mul(times), &mut oracle)?;
     if cli.json {
         println!("{}", report.json());
     }
@@ -85,27 +85,34 @@ fn compare_all(cli: &Cli) -> anyhow::Result<bool> {
 
 /// Whether both sides do the same in this trace.
 fn replay(trace: &str, as_json: bool) -> anyhow::Result<bool> {
-    let trace: Value = serde_json::from_str(trace).context("the trace is not JSON")?;
+    let trace: Value = serde_json::from_str(trace).context("--replay: the trace is not JSON")?;
     let mut oracle = Oracle::start()?;
     let mismatch = match trace["kind"].as_str() {
         Some(QueueTraces::NAME) => replay_one::<QueueTraces>(trace, &mut oracle)?,
         Some(StoreTraces::NAME) => replay_one::<StoreTraces>(trace, &mut oracle)?,
         Some(InformerTraces::NAME) => replay_one::<InformerTraces>(trace, &mut oracle)?,
-        kind => anyhow::bail!("the trace's `kind` is {kind:?}: see what a mismatch prints"),
+        kind => anyhow::bail!(
+            "--replay: the trace's `kind` is {}, and must be one of {}, {}, {}",
+            kind.unwrap_or("missing"),
+            QueueTraces::NAME,
+            StoreTraces::NAME,
+            InformerTraces::NAME,
+        ),
     };
     match &mismatch {
         Some(mismatch) => print!("{}", in_words(mismatch)),
         None => println!("equal"),
     }
     if as_json {
-        println!("{}", json!({ "mismatches": mismatch.iter().count(), "details": mismatch }));
+        let details = Vec::from_iter(&mismatch);
+        println!("{}", json!({ "mismatches": details.len(), "details": details }));
     }
     Ok(mismatch.is_none())
 }
 
 fn replay_one<K: TraceKind>(trace: Value, oracle: &mut Oracle) -> anyhow::Result<Option<Mismatch>> {
     let trace = serde_json::from_value(trace)
-        .with_context(|| format!("this is not a {} trace", K::NAME))?;
+        .with_context(|| format!("--replay: this is not a {} trace", K::NAME))?;
     differs::<K>(trace, oracle)
 }
 
@@ -121,9 +128,11 @@ impl Report {
         let begin = Instant::now();
         let compared = compare::<K>(traces, self.seed, oracle)
             .with_context(|| format!("{} traces of seed {}", K::NAME, self.seed))?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let rate = f64::from(compared.traces) / seconds;
-        println!("{}: {} traces in {seconds:.1} s, {rate:.0}/s", K::NAME, compared.traces);
+        if compared.traces > 0 {
+            let seconds = begin.elapsed().as_secs_f64();
+            let rate = f64::from(compared.traces) / seconds;
+            println!("{}: {} traces in {seconds:.1} s, {rate:.0}/s", K::NAME, compared.traces);
+        }
         if let Some(mismatch) = compared.mismatch {
             print!("{}", in_words(&mismatch));
             self.mismatches.push(mismatch);

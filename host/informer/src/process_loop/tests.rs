@@ -12,6 +12,7 @@ use crate::queue::TransformFunc;
 use crate::recorder::line;
 
 mod failures;
+mod in_order;
 
 thread_local! {
     /// How often applying a state of an object panics, by its text.
