@@ -19,6 +19,7 @@ mod server;
 mod stage;
 mod differences;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use proptest::strategy::Strategy;
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::TraceKind;
-use server::{Change, Failure};
+use server::{Change, Failure, WatchList};
 
 pub(crate) struct InformerTraces;
 
@@ -34,8 +35,9 @@ pub(crate) struct InformerTraces;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct InformerTrace {
     queue: Fifo,
-    /// The server streams the initial state; if not, it refuses to.
-    watch_list: bool,
+    watch_list: WatchList,
+    /// How many objects the server gives in a page to whoever asks for pages.
+    page_size: Option<usize>,
     /// The informer's own resync period, in seconds. Ours has none, only handlers do.
     default_resync: Option<f64>,
     /// Those that are there before the informer starts.
@@ -76,6 +78,8 @@ enum Action {
     Close,
     /// Every stream ends, and the server forgets the changes up to now.
     Reset,
+    /// Every stream says nothing any more, and does not end: its connection is half open.
+    Silence,
     /// Every stream ends with an error.
     FailStream {
         failure: Failure,
@@ -202,6 +206,7 @@ impl TraceKind for InformerTraces {
     ) {
         differences::remove(trace, ours, client_go);
         for observations in [ours, client_go] {
+            joined_amid_changes(trace, observations);
             for (step, observation) in observations.iter_mut().enumerate() {
                 if !is_order_defined(trace, step) {
                     sort_by_key(observation);
@@ -209,6 +214,45 @@ impl TraceKind for InformerTraces {
             }
         }
     }
+}
+
+/// How much of the changes around it is in the list that a handler gets when it joins is left open.
+/// What it knows at the end of the step is not.
+fn joined_amid_changes(trace: &InformerTrace, observations: &mut [Observation]) {
+    let mut handlers = trace.handlers.len();
+    for (step, observation) in trace.steps.iter().zip(observations) {
+        let amid_changes = step.actions.iter().any(|it| matches!(it, Action::Change { .. }));
+        let joins = step.actions.iter().filter(|it| matches!(it, Action::Join { .. })).count();
+        let joined = observation.told.iter_mut().skip(handlers).take(joins);
+        joined.filter(|_| amid_changes).for_each(fold);
+        handlers += joins;
+    }
+}
+
+/// Leaves what the handler knows after all this, and what it should not have been told: an addition of
+/// what it knew, an update or a deletion of what it did not know.
+fn fold(told: &mut Vec<Told>) {
+    let mut known = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for told in told.drain(..) {
+        let key = told.key().to_owned();
+        let before = known.get(&key).map(String::as_str);
+        let fits = match &told {
+            Told::Added { .. } => before.is_none(),
+            Told::Updated { old, .. } => before == Some(old),
+            Told::Deleted { .. } => before.is_some(),
+            Told::Synced => false,
+        };
+        match &told {
+            Told::Deleted { .. } => known.remove(&key),
+            _ => known.insert(key, told.object().to_owned()),
+        };
+        if !fits {
+            wrong.push(told);
+        }
+    }
+    let known = known.into_values().map(|object| Told::Added { object, initial: false });
+    told.extend(known.chain(wrong));
 }
 
 /// Whether objects come in an order that both sides define, not just the changes of each object. The

@@ -17,7 +17,8 @@ import (
 // informerTrace is the trace that src/informer_traces.rs documents.
 type informerTrace struct {
 	Queue         string         `json:"queue"`
-	WatchList     bool           `json:"watch_list"`
+	WatchList     string         `json:"watch_list"`
+	PageSize      int            `json:"page_size"`
 	DefaultResync *float64       `json:"default_resync"`
 	Handlers      []handlerTrace `json:"handlers"`
 	Steps         []informerStep `json:"steps"`
@@ -90,7 +91,7 @@ func runInformer(t *testing.T, line json.RawMessage) (any, error) {
 
 // playInformer returns when everything that it started has ended.
 func playInformer(trace *informerTrace) ([]informerObservation, error) {
-	server := newServer(trace.WatchList)
+	server := newServer(trace.WatchList, trace.PageSize)
 	lw := &cache.ListWatch{ListWithContextFunc: server.list, WatchFuncWithContext: server.watch}
 	defaultResync := seconds(trace.DefaultResync)
 	stage := stage{
@@ -145,6 +146,8 @@ func (s *stage) act(action *action) error {
 		s.server.close(nil)
 	case "reset":
 		s.server.reset()
+	case "silence":
+		s.server.silence()
 	case "fail-stream":
 		failure, err := failure(action.Failure)
 		if err != nil {

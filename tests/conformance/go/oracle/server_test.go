@@ -26,7 +26,8 @@ func init() {
 
 // server is the one of src/informer_traces/server.rs, word for word in Go.
 type server struct {
-	watchList bool
+	watchList string
+	pageSize  int
 
 	lock            sync.Mutex
 	resourceVersion int
@@ -53,9 +54,10 @@ type change struct {
 	Silent bool   `json:"silent"`
 }
 
-func newServer(watchList bool) *server {
+func newServer(watchList string, pageSize int) *server {
 	return &server{
 		watchList:       watchList,
+		pageSize:        pageSize,
 		resourceVersion: 1,
 		objects:         map[string]*object{},
 		incarnations:    map[string]int{},
@@ -150,6 +152,13 @@ func (s *server) closeLocked(failure error) {
 	s.streams = nil
 }
 
+// silence makes the streams say nothing any more, and not end.
+func (s *server) silence() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.streams = nil
+}
+
 // reset ends all streams and forgets all changes.
 func (s *server) reset() {
 	s.lock.Lock()
@@ -194,12 +203,26 @@ func (s *server) takeRequests() []string {
 func (s *server) list(_ context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	s.requests = append(s.requests, fmt.Sprintf("list rv=%s limit=%d", options.ResourceVersion, options.Limit))
+	asked := fmt.Sprintf("list rv=%s limit=%d", options.ResourceVersion, options.Limit)
+	begin := 0
+	if options.Continue != "" {
+		asked += " continue=" + options.Continue
+		var err error
+		if begin, err = strconv.Atoi(options.Continue); err != nil {
+			return nil, err
+		}
+	}
+	s.requests = append(s.requests, asked)
 	if failure := take(&s.listFailures); failure != nil {
 		return nil, failure
 	}
 	list := &metav1.PartialObjectMetadataList{ListMeta: metav1.ListMeta{ResourceVersion: s.version()}}
-	for _, object := range s.sorted() {
+	page := s.sorted()[begin:]
+	if s.pageSize > 0 && options.Limit > 0 && len(page) > s.pageSize {
+		page = page[:s.pageSize]
+		list.Continue = strconv.Itoa(begin + s.pageSize)
+	}
+	for _, object := range page {
 		list.Items = append(list.Items, *object.DeepCopy())
 	}
 	return list, nil
@@ -211,7 +234,7 @@ func (s *server) watch(_ context.Context, options metav1.ListOptions) (watch.Int
 	isWatchList := options.SendInitialEvents != nil && *options.SendInitialEvents
 	if isWatchList {
 		s.requests = append(s.requests, "watch-list rv="+options.ResourceVersion)
-		if !s.watchList {
+		if s.watchList == "refused" {
 			return nil, apierrors.NewInvalid(schema.GroupKind{}, "", nil)
 		}
 		if failure := take(&s.listFailures); failure != nil {
@@ -230,7 +253,9 @@ func (s *server) watch(_ context.Context, options metav1.ListOptions) (watch.Int
 		}
 		end := s.newBookmark()
 		end.Annotations = map[string]string{metav1.InitialEventsAnnotationKey: "true"}
-		stream.Action(watch.Bookmark, end)
+		if s.watchList == "served" {
+			stream.Action(watch.Bookmark, end)
+		}
 	} else {
 		from, err := strconv.Atoi(options.ResourceVersion)
 		if err != nil {

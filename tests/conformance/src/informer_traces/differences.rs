@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::server::WatchList;
 use super::{InformerTrace, Observation, Told, uid_of};
 
 pub(super) fn remove(
@@ -14,7 +15,7 @@ pub(super) fn remove(
     updates_that_change_nothing(trace, client_go);
     another_uid(client_go);
     deletions_of_unknown_objects(client_go);
-    if !trace.watch_list {
+    if trace.watch_list == WatchList::Refused {
         refused_watch_lists(ours);
         refused_watch_lists(client_go);
     }

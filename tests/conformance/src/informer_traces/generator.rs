@@ -10,7 +10,7 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use proptest::sample::select;
 
-use super::server::{Change, Failure, Verb};
+use super::server::{Change, Failure, Verb, WatchList};
 use super::{Action, Fifo, Handler, InformerTrace, Step};
 
 /// How resyncs and disturbances go together.
@@ -37,8 +37,10 @@ enum Happening {
         after: Vec<Action>,
     },
     Join {
+        before: Vec<Action>,
         resync_periods: u8,
         slow: bool,
+        after: Vec<Action>,
     },
     /// The handler is one of those that are there.
     Remove(usize),
@@ -47,11 +49,14 @@ enum Happening {
 
 pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let queues = select(vec![Fifo::Delta, Fifo::InOrder]);
+    let watch_lists = select(vec![WatchList::Served, WatchList::Refused]);
+    let server = (watch_lists, option::of(1_usize..4));
     let rhythms = select(vec![Rhythm::None, Rhythm::Rare, Rhythm::Frequent]);
     let handlers = vec((0_u8..4, any::<bool>()), 1..4);
     let start = (vec(a_change(), 0..6), some_failures());
-    let script = (queues, any::<bool>(), rhythms, handlers, start, vec(a_happening(), 1..13));
-    script.prop_map(|(queue, watch_list, rhythm, handlers, (before, failures), happenings)| {
+    let script = (queues, server, rhythms, handlers, start, vec(a_happening(), 1..13));
+    script.prop_map(|(queue, server, rhythm, handlers, (before, failures), happenings)| {
+        let (watch_list, page_size) = server;
         let mut writer = Writer { rhythm, watch_list, handlers: Vec::new(), steps: Vec::new() };
         let handlers: Vec<Handler> =
             handlers.into_iter().map(|(periods, slow)| writer.handler(periods, slow)).collect();
@@ -62,7 +67,8 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
             writer.write(happening, &mut joined);
         }
         let default_resync = rhythm.period();
-        InformerTrace { queue, watch_list, default_resync, handlers, steps: writer.steps }
+        let steps = writer.steps;
+        InformerTrace { queue, watch_list, page_size, default_resync, handlers, steps }
     })
 }
 
@@ -74,14 +80,18 @@ fn a_happening() -> impl Strategy<Value = Happening> {
         streams.prop_map(|failure| Action::FailStream { failure }),
     ];
     let changes = || vec(a_change(), 0..6);
+    let some_changes = || prop_oneof![Just(Vec::new()), vec(a_change(), 1..4)];
     let disturbance = (changes(), how, some_failures(), changes());
     prop_oneof![
         5 => vec(a_change(), 1..8).prop_map(Happening::Changes),
         4 => disturbance.prop_map(|(before, how, failures, after)| {
             Happening::Disturbance { before, how, failures, after }
         }),
-        2 => (0_u8..4, any::<bool>())
-            .prop_map(|(resync_periods, slow)| Happening::Join { resync_periods, slow }),
+        2 => (some_changes(), 0_u8..4, any::<bool>(), some_changes()).prop_map(
+            |(before, resync_periods, slow, after)| {
+                Happening::Join { before, resync_periods, slow, after }
+            }
+        ),
         1 => any::<u8>().prop_map(|index| Happening::Remove(index.into())),
         2 => (1_u8..4).prop_map(Happening::Wait),
     ]
@@ -164,7 +174,7 @@ impl Rhythm {
 /// Writes the steps of a trace.
 struct Writer {
     rhythm: Rhythm,
-    watch_list: bool,
+    watch_list: WatchList,
     /// Those that are there.
     handlers: Vec<usize>,
     steps: Vec<Step>,
@@ -194,7 +204,10 @@ impl Writer {
     }
 
     fn possible(&self, failures: Failures) -> Failures {
-        if self.watch_list { failures.expire_once() } else { failures }
+        match self.watch_list {
+            WatchList::Refused => failures,
+            _ => failures.expire_once(),
+        }
     }
 
     fn write(&mut self, happening: Happening, joined: &mut usize) {
@@ -227,18 +240,21 @@ impl Writer {
                 actions.extend(after);
                 self.step(actions, failures.settled());
             }
-            Happening::Join { resync_periods, slow } => {
+            Happening::Join { before, resync_periods, slow, after } => {
                 let late = self.rhythm != Rhythm::Rare;
                 let handler = self.handler(if late { resync_periods } else { 0 }, slow);
+                // Ours is due as long after the beginning of a step as it joined, client-go's always
+                // in the middle. So that neither side's is due before a change and the other side's
+                // after it, each joins earlier in its step than those before it.
+                let early = if frequent { SLOT / 6.0 - *joined as f64 / 4.0 } else { 0.0 };
                 self.handlers.push(*joined);
                 *joined += 1;
                 let join = Action::Join { handler };
-                // So that it is not due at the end of a step.
-                let wait = Action::Wait { wait: SLOT / 6.0 };
-                match frequent {
-                    true => self.step(vec![wait, join], SLOT * 5.0 / 6.0),
-                    false => self.step(vec![join], SHORT),
-                }
+                let mut actions = vec![Action::Wait { wait: early }];
+                actions.extend(before);
+                actions.push(join);
+                actions.extend(after);
+                self.step(actions, short - early);
             }
             Happening::Remove(_) if self.handlers.is_empty() => {}
             Happening::Remove(index) => {

@@ -63,12 +63,24 @@ impl Failure {
     }
 }
 
+/// How the server answers a watch-list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WatchList {
+    /// It streams the initial state.
+    Served,
+    Refused,
+    /// It streams the initial state without the bookmark at its end.
+    Endless,
+}
+
 /// Clones are the same server.
 #[derive(Clone)]
 pub(super) struct Server(Arc<Mutex<State>>);
 
 struct State {
-    watch_list: bool,
+    watch_list: WatchList,
+    page_size: Option<usize>,
     resource_version: u64,
     objects: BTreeMap<String, Arc<Object>>,
     incarnations: HashMap<String, u32>,
@@ -77,6 +89,8 @@ struct State {
     /// Changes up to here are forgotten.
     flushed: u64,
     streams: Vec<mpsc::UnboundedSender<Said>>,
+    /// Those that say nothing any more, and are not closed.
+    silent: Vec<mpsc::UnboundedSender<Said>>,
     list_failures: VecDeque<Failure>,
     watch_failures: VecDeque<Failure>,
     requests: Vec<String>,
@@ -85,15 +99,17 @@ struct State {
 type Said = Result<WatchEvent, ListerWatcherError>;
 
 impl Server {
-    pub(super) fn new(watch_list: bool) -> Self {
+    pub(super) fn new(watch_list: WatchList, page_size: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(State {
             watch_list,
+            page_size,
             resource_version: 1,
             objects: BTreeMap::new(),
             incarnations: HashMap::new(),
             log: Vec::new(),
             flushed: 0,
             streams: Vec::new(),
+            silent: Vec::new(),
             list_failures: VecDeque::new(),
             watch_failures: VecDeque::new(),
             requests: Vec::new(),
@@ -130,6 +146,13 @@ impl Server {
             state.say(&Err(failure.error()));
         }
         state.streams.clear();
+    }
+
+    /// From now on the streams say nothing, and do not end.
+    pub(super) fn silence(&self) {
+        let mut state = self.state();
+        let silent = std::mem::take(&mut state.streams);
+        state.silent.extend(silent);
     }
 
     /// Ends all streams and forgets all changes.
@@ -192,14 +215,35 @@ impl State {
         self.streams.retain(|stream| stream.send(said.clone()).is_ok());
     }
 
+    /// A page ends where the next one begins; nothing changes between the pages of a trace.
+    fn answer_list(&mut self, options: &ListOptions) -> Result<ListPage, ListerWatcherError> {
+        let ListOptions { resource_version, limit, continue_token } = options;
+        let token = continue_token.as_deref();
+        let asked = format!("list rv={resource_version} limit={}", limit.unwrap_or(0));
+        let continues = token.map(|token| format!(" continue={token}")).unwrap_or_default();
+        self.requests.push(asked + &continues);
+        fail(&mut self.list_failures)?;
+        let not_a_token = |_| ListerWatcherError::Unavailable("not a token".to_owned());
+        let begin: usize = token.map_or(Ok(0), str::parse).map_err(not_a_token)?;
+        let page_size = self.page_size.filter(|_| limit.is_some());
+        let end = page_size.map_or(self.objects.len(), |size| begin + size);
+        Ok(ListPage {
+            resource_version: self.resource_version.to_string(),
+            continue_token: (end < self.objects.len()).then(|| end.to_string()),
+            objects: self.objects.values().take(end).skip(begin).cloned().collect(),
+            rejected: Vec::new(),
+        })
+    }
+
     fn answer_watch(
         &mut self,
         options: &WatchOptions,
-    ) -> Result<mpsc::UnboundedReceiver<Said>, ListerWatcherError> {
+    ) -> Result<(mpsc::UnboundedReceiver<Said>, mpsc::WeakUnboundedSender<Said>), ListerWatcherError>
+    {
         let kind = if options.send_initial_events { "watch-list" } else { "watch" };
         self.requests.push(format!("{kind} rv={}", options.resource_version));
         if options.send_initial_events {
-            if !self.watch_list {
+            if self.watch_list == WatchList::Refused {
                 let message = "no sendInitialEvents here".to_owned();
                 return Err(ListerWatcherError::Rejected { code: 422, message });
             }
@@ -210,7 +254,8 @@ impl State {
         let prepared: Vec<WatchEvent> = if options.send_initial_events {
             let resource_version = self.resource_version.to_string();
             let end = WatchEvent::Bookmark { resource_version, initial_events_end: true };
-            self.objects.values().cloned().map(WatchEvent::Added).chain([end]).collect()
+            let end = Some(end).filter(|_| self.watch_list == WatchList::Served);
+            self.objects.values().cloned().map(WatchEvent::Added).chain(end).collect()
         } else {
             let not_a_version = |_| ListerWatcherError::Unavailable("not a version".to_owned());
             let from: u64 = options.resource_version.parse().map_err(not_a_version)?;
@@ -224,8 +269,9 @@ impl State {
             // The other end is here.
             let _ = stream.send(Ok(event));
         }
+        let weak = stream.downgrade();
         self.streams.push(stream);
-        Ok(said)
+        Ok((said, weak))
     }
 }
 
@@ -237,29 +283,43 @@ impl ListerWatcher for Server {
     type Watch = BoxStream<'static, Said>;
 
     async fn list(&self, options: &ListOptions) -> Result<ListPage, ListerWatcherError> {
-        let mut state = self.state();
-        let limit = options.limit.unwrap_or(0);
-        state.requests.push(format!("list rv={} limit={limit}", options.resource_version));
-        fail(&mut state.list_failures)?;
-        Ok(ListPage {
-            resource_version: state.resource_version.to_string(),
-            objects: state.objects.values().cloned().collect(),
-            ..ListPage::default()
-        })
+        self.state().answer_list(options)
     }
 
     async fn watch(&self, options: &WatchOptions) -> Result<Self::Watch, ListerWatcherError> {
-        let said = self.state().answer_watch(options)?;
-        Ok(stream::unfold(said, next).boxed())
+        let (said, sender) = self.state().answer_watch(options)?;
+        let watch = Watch { server: self.clone(), said, sender };
+        Ok(stream::unfold(watch, |mut watch| async {
+            let item = watch.next().await?;
+            Some((item, watch))
+        })
+        .boxed())
     }
 }
 
-async fn next(mut said: mpsc::UnboundedReceiver<Said>) -> Option<(Said, mpsc::UnboundedReceiver<Said>)> {
-    let item = match timeout(SILENT_MAX, said.recv()).await {
-        Ok(item) => item?,
-        Err(_) => Ok(alive()),
-    };
-    Some((item, said))
+/// The client's end of a stream.
+struct Watch {
+    server: Server,
+    said: mpsc::UnboundedReceiver<Said>,
+    /// Does not keep the stream open.
+    sender: mpsc::WeakUnboundedSender<Said>,
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Said> {
+        loop {
+            match timeout(SILENT_MAX, self.said.recv()).await {
+                Ok(item) => return item,
+                Err(_) if self.is_silent() => {}
+                Err(_) => return Some(Ok(alive())),
+            }
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        let Some(sender) = self.sender.upgrade() else { return false };
+        self.server.state().silent.iter().any(|silent| silent.same_channel(&sender))
+    }
 }
 
 /// Says nothing, but shows that the connection is alive. Our reflector opens a watch anew that is

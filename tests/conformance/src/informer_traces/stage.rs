@@ -42,7 +42,7 @@ struct Stage {
 
 impl Stage {
     fn new(trace: &InformerTrace) -> Self {
-        let server = Server::new(trace.watch_list);
+        let server = Server::new(trace.watch_list, trace.page_size);
         let queue = match trace.queue {
             Fifo::Delta => QueueKind::Delta,
             Fifo::InOrder => QueueKind::InOrder,
@@ -58,6 +58,7 @@ impl Stage {
             Action::Bookmark => self.server.bookmark(),
             Action::Close => self.server.close(None),
             Action::Reset => self.server.reset(),
+            Action::Silence => self.server.silence(),
             Action::FailStream { failure } => self.server.close(Some(*failure)),
             Action::FailLists { failure, times } => self.server.fail_lists(*failure, *times),
             Action::FailWatches { failure, times } => self.server.fail_watches(*failure, *times),
