@@ -136,9 +136,18 @@ pub(crate) struct Observation {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "told", rename_all = "snake_case", deny_unknown_fields)]
 enum Told {
-    Added { object: String, initial: bool },
-    Updated { old: String, new: String },
-    Deleted { object: String, final_state_unknown: bool },
+    Added {
+        object: String,
+        initial: bool,
+    },
+    Updated {
+        old: String,
+        new: String,
+    },
+    Deleted {
+        object: String,
+        final_state_unknown: bool,
+    },
     /// Only our handlers are told that their initial list ends.
     Synced,
 }
@@ -262,10 +271,7 @@ fn is_order_defined(trace: &InformerTrace, step: usize) -> bool {
     let step = &trace.steps[step];
     let is_change = |action: &Action| matches!(action, Action::Change { .. } | Action::Bookmark);
     let resyncs = trace.default_resync.is_some_and(|period| step.length() >= period);
-    trace.queue == Fifo::InOrder
-        && !step_is_first
-        && !resyncs
-        && step.actions.iter().all(is_change)
+    trace.queue == Fifo::InOrder && !step_is_first && !resyncs && step.actions.iter().all(is_change)
 }
 
 fn sort_by_key(observation: &mut Observation) {

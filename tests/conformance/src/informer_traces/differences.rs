@@ -1,5 +1,6 @@
 //! What is different on purpose: removed from what happened on one side, so that all the rest must
-//! be equal. One function per row of the table of differences; `tests.rs` shows each of them.
+//! be equal. One function per row of the table of differences; `differences/tests.rs` shows
+//! each of them, and those that no trace of the comparison meets.
 
 use std::collections::HashSet;
 
@@ -102,3 +103,6 @@ fn refused_watch_lists(observations: &mut [Observation]) {
         observation.requests.retain(|request| !request.starts_with("watch-list "));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,12 +50,12 @@ enum Happening {
 pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let queues = select(vec![Fifo::Delta, Fifo::InOrder]);
     let watch_lists = select(vec![WatchList::Served, WatchList::Refused]);
-    let server = (watch_lists, option::of(1_usize..4));
+    let server = (watch_lists, option::weighted(0.7, 1_usize..3));
     let rhythms = select(vec![Rhythm::None, Rhythm::Rare, Rhythm::Frequent]);
     let handlers = vec((0_u8..4, any::<bool>()), 1..4);
-    let start = (vec(a_change(), 0..6), some_failures());
+    let start = (vec(a_change(), 0..12), some_failures(), any::<bool>());
     let script = (queues, server, rhythms, handlers, start, vec(a_happening(), 1..13));
-    script.prop_map(|(queue, server, rhythm, handlers, (before, failures), happenings)| {
+    script.prop_map(|(queue, server, rhythm, handlers, (before, failures, resync), happenings)| {
         let (watch_list, page_size) = server;
         let mut writer = Writer { rhythm, watch_list, handlers: Vec::new(), steps: Vec::new() };
         let handlers: Vec<Handler> =
@@ -63,6 +63,9 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
         writer.handlers = (0..handlers.len()).collect();
         let mut joined = handlers.len();
         writer.start(before, failures);
+        if resync {
+            writer.write(Happening::Wait(1), &mut joined);
+        }
         for happening in happenings {
             writer.write(happening, &mut joined);
         }

@@ -129,10 +129,9 @@ impl ResourceEventHandler for Recorder {
                 Told::Added { object: text(object), initial: *in_initial_list }
             }
             Notification::Updated { old, new } => Told::Updated { old: text(old), new: text(new) },
-            Notification::Deleted { last, final_state_unknown } => Told::Deleted {
-                object: text(last),
-                final_state_unknown: *final_state_unknown,
-            },
+            Notification::Deleted { last, final_state_unknown } => {
+                Told::Deleted { object: text(last), final_state_unknown: *final_state_unknown }
+            }
             Notification::Synced => Told::Synced,
         };
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
