@@ -84,12 +84,13 @@ enum Action {
     FailStream {
         failure: Failure,
     },
-    /// The next lists and watch-lists are not answered, but for those of a later step.
+    /// Of the next lists and watch-lists of this step, so many are answered, and so many not.
     FailLists {
         failure: Failure,
+        after: usize,
         times: usize,
     },
-    /// The next watches and watch-lists are not opened, but for those of a later step.
+    /// The next watches and watch-lists of this step are not opened.
     FailWatches {
         failure: Failure,
         times: usize,

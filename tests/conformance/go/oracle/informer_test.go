@@ -38,6 +38,7 @@ type action struct {
 	Do      string        `json:"do"`
 	Change  change        `json:"change"`
 	Failure string        `json:"failure"`
+	After   int           `json:"after"`
 	Times   int           `json:"times"`
 	Handler *handlerTrace `json:"handler"`
 	Index   int           `json:"index"`
@@ -155,7 +156,7 @@ func (s *stage) act(action *action) error {
 		}
 		s.server.close(failure)
 	case "fail-lists":
-		return s.server.failLists(action.Failure, action.Times)
+		return s.server.failLists(action.Failure, action.After, action.Times)
 	case "fail-watches":
 		return s.server.failWatches(action.Failure, action.Times)
 	case "join":

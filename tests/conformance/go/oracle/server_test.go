@@ -36,8 +36,9 @@ type server struct {
 	// What a watch from an earlier version is told first.
 	log []logged
 	// Changes up to here are forgotten.
-	flushed       int
-	streams       []*watch.RaceFreeFakeWatcher
+	flushed int
+	streams []*watch.RaceFreeFakeWatcher
+	// What becomes of the next requests; nil is answered.
 	listFailures  []error
 	watchFailures []error
 	requests      []string
@@ -168,11 +169,11 @@ func (s *server) reset() {
 	s.flushed = s.resourceVersion
 }
 
-func (s *server) failLists(name string, times int) error {
+func (s *server) failLists(name string, after, times int) error {
 	failure, err := failure(name)
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	s.listFailures = slices.Repeat([]error{failure}, times)
+	s.listFailures = append(make([]error, after), slices.Repeat([]error{failure}, times)...)
 	return err
 }
 

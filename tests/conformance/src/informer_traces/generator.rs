@@ -57,17 +57,21 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let script = (queues, server, rhythms, handlers, start, vec(a_happening(), 1..13));
     script.prop_map(|(queue, server, rhythm, handlers, (before, failures, resync), happenings)| {
         let (watch_list, page_size) = server;
-        let mut writer = Writer { rhythm, watch_list, handlers: Vec::new(), steps: Vec::new() };
+        let mut writer = Writer {
+            rhythm,
+            watch_list,
+            joined: handlers.len(),
+            handlers: (0..handlers.len()).collect(),
+            steps: Vec::new(),
+        };
         let handlers: Vec<Handler> =
             handlers.into_iter().map(|(periods, slow)| writer.handler(periods, slow)).collect();
-        writer.handlers = (0..handlers.len()).collect();
-        let mut joined = handlers.len();
         writer.start(before, failures);
         if resync {
-            writer.write(Happening::Wait(1), &mut joined);
+            writer.write(Happening::Wait(1));
         }
         for happening in happenings {
-            writer.write(happening, &mut joined);
+            writer.write(happening);
         }
         let default_resync = rhythm.period();
         let steps = writer.steps;
@@ -87,7 +91,7 @@ fn a_happening() -> impl Strategy<Value = Happening> {
     let disturbance = (changes(), how, some_failures(), changes());
     prop_oneof![
         5 => vec(a_change(), 1..8).prop_map(Happening::Changes),
-        4 => disturbance.prop_map(|(before, how, failures, after)| {
+        6 => disturbance.prop_map(|(before, how, failures, after)| {
             Happening::Disturbance { before, how, failures, after }
         }),
         2 => (some_changes(), 0_u8..4, any::<bool>(), some_changes()).prop_map(
@@ -124,14 +128,21 @@ fn some_failures() -> impl Strategy<Value = Failures> {
             Failure::TooManyRequests,
             Failure::Refused,
         ]);
-        option::weighted(0.3, (failures, 1_usize..3))
+        option::weighted(0.4, (failures, 1_usize..3))
     };
-    (failures(), failures()).prop_map(|(lists, watches)| Failures { lists, watches })
+    let after = select(vec![0, 1]);
+    (after, failures(), failures()).prop_map(|(answered_lists, lists, watches)| Failures {
+        answered_lists,
+        lists,
+        watches,
+    })
 }
 
 /// What fails in a step, and how often.
 #[derive(Clone, Copy, Debug, Default)]
 struct Failures {
+    /// So many lists do not fail.
+    answered_lists: usize,
     lists: Option<(Failure, usize)>,
     watches: Option<(Failure, usize)>,
 }
@@ -147,11 +158,15 @@ impl Failures {
         let expires = |(failure, _)| failure == Failure::Expired;
         let lists = self.lists.map(once);
         let watches = self.watches.map(once);
-        Self { lists, watches: watches.filter(|it| !(expires(*it) && lists.is_some_and(expires))) }
+        let watches = watches.filter(|it| !(expires(*it) && lists.is_some_and(expires)));
+        Self { lists, watches, ..self }
     }
 
     fn actions(self) -> impl Iterator<Item = Action> {
-        let lists = self.lists.map(|(failure, times)| Action::FailLists { failure, times });
+        let lists = self.lists.map(|(failure, times)| {
+            let after = self.answered_lists;
+            Action::FailLists { failure, after, times }
+        });
         let watches = self.watches.map(|(failure, times)| Action::FailWatches { failure, times });
         lists.into_iter().chain(watches)
     }
@@ -178,6 +193,8 @@ impl Rhythm {
 struct Writer {
     rhythm: Rhythm,
     watch_list: WatchList,
+    /// How many have joined so far.
+    joined: usize,
     /// Those that are there.
     handlers: Vec<usize>,
     steps: Vec<Step>,
@@ -213,7 +230,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, happening: Happening, joined: &mut usize) {
+    fn write(&mut self, happening: Happening) {
         let frequent = self.rhythm == Rhythm::Frequent;
         let short = if frequent { SLOT } else { SHORT };
         match happening {
@@ -231,7 +248,7 @@ impl Writer {
                     matches!(failure, Failure::TooManyRequests | Failure::Refused)
                 });
                 let watches = watches.filter(|_| opens).map(|(failure, _)| (failure, 1));
-                let failures = Failures { lists: None, watches };
+                let failures = Failures { watches, ..Failures::default() };
                 let actions = failures.actions().chain([how]).collect();
                 self.step(actions, 5.0 * SLOT);
             }
@@ -249,9 +266,9 @@ impl Writer {
                 // Ours is due as long after the beginning of a step as it joined, client-go's always
                 // in the middle. So that neither side's is due before a change and the other side's
                 // after it, each joins earlier in its step than those before it.
-                let early = if frequent { SLOT / 6.0 - *joined as f64 / 4.0 } else { 0.0 };
-                self.handlers.push(*joined);
-                *joined += 1;
+                let early = if frequent { SLOT / 6.0 - self.joined as f64 / 4.0 } else { 0.0 };
+                self.handlers.push(self.joined);
+                self.joined += 1;
                 let join = Action::Join { handler };
                 let mut actions = vec![Action::Wait { wait: early }];
                 actions.extend(before);

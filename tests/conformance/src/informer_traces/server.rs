@@ -2,6 +2,7 @@
 //! to. `go/oracle/server_test.go` is the same in Go: what one answers, the other does.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::iter::repeat_n;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,11 +89,12 @@ struct State {
     log: Vec<(u64, WatchEvent)>,
     /// Changes up to here are forgotten.
     flushed: u64,
-    streams: Vec<mpsc::UnboundedSender<Said>>,
+    streams: Vec<mpsc::Sender<Said>>,
     /// Those that say nothing any more, and are not closed.
-    silent: Vec<mpsc::UnboundedSender<Said>>,
-    list_failures: VecDeque<Failure>,
-    watch_failures: VecDeque<Failure>,
+    silent: Vec<mpsc::Sender<Said>>,
+    /// What becomes of the next requests; none is answered.
+    list_failures: VecDeque<Option<Failure>>,
+    watch_failures: VecDeque<Option<Failure>>,
     requests: Vec<String>,
 }
 
@@ -163,12 +165,14 @@ impl Server {
         state.flushed = state.resource_version;
     }
 
-    pub(super) fn fail_lists(&self, failure: Failure, times: usize) {
-        self.state().list_failures = vec![failure; times].into();
+    /// The first ones of them are answered.
+    pub(super) fn fail_lists(&self, failure: Failure, after: usize, times: usize) {
+        let failures = repeat_n(None, after).chain(repeat_n(Some(failure), times));
+        self.state().list_failures = failures.collect();
     }
 
     pub(super) fn fail_watches(&self, failure: Failure, times: usize) {
-        self.state().watch_failures = vec![failure; times].into();
+        self.state().watch_failures = vec![Some(failure); times].into();
     }
 
     /// Forgets the failures that nothing has met.
@@ -212,7 +216,7 @@ impl State {
     }
 
     fn say(&mut self, said: &Said) {
-        self.streams.retain(|stream| stream.send(said.clone()).is_ok());
+        self.streams.retain(|stream| stream.try_send(said.clone()).is_ok());
     }
 
     /// A page ends where the next one begins; nothing changes between the pages of a trace.
@@ -238,8 +242,7 @@ impl State {
     fn answer_watch(
         &mut self,
         options: &WatchOptions,
-    ) -> Result<(mpsc::UnboundedReceiver<Said>, mpsc::WeakUnboundedSender<Said>), ListerWatcherError>
-    {
+    ) -> Result<(mpsc::Receiver<Said>, mpsc::WeakSender<Said>), ListerWatcherError> {
         let kind = if options.send_initial_events { "watch-list" } else { "watch" };
         self.requests.push(format!("{kind} rv={}", options.resource_version));
         if options.send_initial_events {
@@ -250,7 +253,7 @@ impl State {
             fail(&mut self.list_failures)?;
         }
         fail(&mut self.watch_failures)?;
-        let (stream, said) = mpsc::unbounded_channel();
+        let (stream, said) = mpsc::channel(SAID_MAX);
         let prepared: Vec<WatchEvent> = if options.send_initial_events {
             let resource_version = self.resource_version.to_string();
             let end = WatchEvent::Bookmark { resource_version, initial_events_end: true };
@@ -266,8 +269,8 @@ impl State {
             newer.map(|(_, event)| event.clone()).collect()
         };
         for event in prepared {
-            // The other end is here.
-            let _ = stream.send(Ok(event));
+            // The other end is here, and a trace is shorter.
+            let _ = stream.try_send(Ok(event));
         }
         let weak = stream.downgrade();
         self.streams.push(stream);
@@ -275,8 +278,8 @@ impl State {
     }
 }
 
-fn fail(failures: &mut VecDeque<Failure>) -> Result<(), ListerWatcherError> {
-    failures.pop_front().map_or(Ok(()), |failure| Err(failure.error()))
+fn fail(failures: &mut VecDeque<Option<Failure>>) -> Result<(), ListerWatcherError> {
+    failures.pop_front().flatten().map_or(Ok(()), |failure| Err(failure.error()))
 }
 
 impl ListerWatcher for Server {
@@ -300,9 +303,9 @@ impl ListerWatcher for Server {
 /// The client's end of a stream.
 struct Watch {
     server: Server,
-    said: mpsc::UnboundedReceiver<Said>,
+    said: mpsc::Receiver<Said>,
     /// Does not keep the stream open.
-    sender: mpsc::WeakUnboundedSender<Said>,
+    sender: mpsc::WeakSender<Said>,
 }
 
 impl Watch {
@@ -327,6 +330,9 @@ impl Watch {
 fn alive() -> WatchEvent {
     WatchEvent::Bookmark { resource_version: String::new(), initial_events_end: false }
 }
+
+/// Far more than happens in a trace.
+const SAID_MAX: usize = 1000;
 
 /// Servers send a bookmark about each minute.
 const SILENT_MAX: Duration = Duration::from_secs(60);

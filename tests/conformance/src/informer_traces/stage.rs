@@ -60,7 +60,9 @@ impl Stage {
             Action::Reset => self.server.reset(),
             Action::Silence => self.server.silence(),
             Action::FailStream { failure } => self.server.close(Some(*failure)),
-            Action::FailLists { failure, times } => self.server.fail_lists(*failure, *times),
+            Action::FailLists { failure, after, times } => {
+                self.server.fail_lists(*failure, *after, *times);
+            }
             Action::FailWatches { failure, times } => self.server.fail_watches(*failure, *times),
             Action::Join { handler } => self.join(handler).await,
             Action::Remove { index } => self.handlers[*index].remove().await,

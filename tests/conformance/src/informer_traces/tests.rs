@@ -119,10 +119,15 @@ fn traces_meet_everything_that_matters() {
             meet("watch resumed", !asked("list ") && !asked("watch-list ") && asked("watch "));
             let continues = |request: &String| request.contains("continue=");
             meet("second page", observation.requests.iter().any(continues));
+            let expired = |pair: &[String]| continues(&pair[0]) && pair[1].ends_with("limit=0");
+            meet("expired page", observation.requests.windows(2).any(expired));
+            meet("not synced", observation.synced.contains(&false));
         }
     }
     for (what, times) in &met {
-        assert!(*times >= 20, "{what} is met {times} times: {met:?}");
+        // An expired page is the rarest: a list in pages, of which the second one fails.
+        let least = if *what == "expired page" { 1 } else { 20 };
+        assert!(*times >= least, "{what} is met {times} times: {met:?}");
     }
 }
 

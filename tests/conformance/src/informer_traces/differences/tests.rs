@@ -183,7 +183,7 @@ fn half_open_watch_is_opened_anew() {
 /// RF-3.
 #[test]
 fn long_outage_does_not_bring_short_delays_back() {
-    let outage = Action::FailLists { failure: Failure::Unavailable, times: 10_000 };
+    let outage = Action::FailLists { failure: Failure::Unavailable, after: 0, times: 10_000 };
     let (ours, client_go) = both(&trace(vec![step(vec![outage], 3600.0)]));
     let times = |observations: &[Observation]| {
         let requests = &observations[0].requests;
