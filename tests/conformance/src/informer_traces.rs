@@ -38,6 +38,8 @@ pub(crate) struct InformerTrace {
     watch_list: WatchList,
     /// How many objects the server gives in a page to whoever asks for pages.
     page_size: Option<usize>,
+    /// Appends `+` to the value of an object, so that one that is transformed twice shows it.
+    transform: bool,
     /// The informer's own resync period, in seconds. Ours has none, only handlers do.
     default_resync: Option<f64>,
     /// Those that are there before the informer starts.

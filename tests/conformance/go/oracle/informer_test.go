@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +18,7 @@ type informerTrace struct {
 	Queue         string         `json:"queue"`
 	WatchList     string         `json:"watch_list"`
 	PageSize      int            `json:"page_size"`
+	Transform     bool           `json:"transform"`
 	DefaultResync *float64       `json:"default_resync"`
 	Handlers      []handlerTrace `json:"handlers"`
 	Steps         []informerStep `json:"steps"`
@@ -99,6 +99,15 @@ func playInformer(trace *informerTrace) ([]informerObservation, error) {
 		server:   server,
 		informer: cache.NewSharedIndexInformer(lw, &object{}, defaultResync, cache.Indexers{}),
 		isAtomic: trace.Queue == "in-order",
+	}
+	if trace.Transform {
+		transform, err := transformer("mark")
+		if err != nil {
+			return nil, err
+		}
+		if err := stage.informer.SetTransform(transform); err != nil {
+			return nil, err
+		}
 	}
 	for _, handler := range trace.Handlers {
 		if err := stage.join(handler); err != nil {
@@ -186,11 +195,10 @@ func (s *stage) observe() informerObservation {
 	observation := informerObservation{
 		Told:            [][]told{},
 		Synced:          []bool{},
-		Store:           texts(s.informer.GetStore().List()),
+		Store:           sortedTexts(s.informer.GetStore().List()),
 		ResourceVersion: s.informer.LastSyncResourceVersion(),
 		Requests:        s.server.takeRequests(),
 	}
-	slices.Sort(observation.Store)
 	if s.isAtomic {
 		observation.ResourceVersion = s.informer.GetStore().LastStoreSyncResourceVersion()
 	}

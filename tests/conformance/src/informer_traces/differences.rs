@@ -13,6 +13,7 @@ pub(super) fn remove(
     client_go: &mut [Observation],
 ) {
     end_of_the_initial_list(ours);
+    transformed_twice(client_go);
     updates_that_change_nothing(trace, client_go);
     another_uid(client_go);
     deletions_of_unknown_objects(client_go);
@@ -92,6 +93,21 @@ fn deletions_of_unknown_objects(client_go: &mut [Observation]) {
                     true
                 }
             });
+        }
+    }
+}
+
+/// WL-10. client-go: what a watch-list streams is transformed twice. Ours: every object once.
+fn transformed_twice(client_go: &mut [Observation]) {
+    let once = |object: &mut String| *object = object.replace("++", "+");
+    for observation in client_go {
+        observation.store.iter_mut().for_each(once);
+        for told in observation.told.iter_mut().flatten() {
+            match told {
+                Told::Added { object, .. } | Told::Deleted { object, .. } => once(object),
+                Told::Updated { old, new } => [old, new].into_iter().for_each(once),
+                Told::Synced => {}
+            }
         }
     }
 }

@@ -52,10 +52,12 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let watch_lists = select(vec![WatchList::Served, WatchList::Refused]);
     let server = (watch_lists, option::weighted(0.7, 1_usize..3));
     let rhythms = select(vec![Rhythm::None, Rhythm::Rare, Rhythm::Frequent]);
+    let informer = (queues, any::<bool>(), rhythms);
     let handlers = vec((0_u8..4, any::<bool>()), 1..4);
     let start = (vec(a_change(), 0..12), some_failures(), any::<bool>());
-    let script = (queues, server, rhythms, handlers, start, vec(a_happening(), 1..13));
-    script.prop_map(|(queue, server, rhythm, handlers, (before, failures, resync), happenings)| {
+    let script = (informer, server, handlers, start, vec(a_happening(), 1..13));
+    script.prop_map(|(informer, server, handlers, (before, failures, resync), happenings)| {
+        let (queue, transform, rhythm) = informer;
         let (watch_list, page_size) = server;
         let mut writer = Writer {
             rhythm,
@@ -73,9 +75,15 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
         for happening in happenings {
             writer.write(happening);
         }
-        let default_resync = rhythm.period();
-        let steps = writer.steps;
-        InformerTrace { queue, watch_list, page_size, default_resync, handlers, steps }
+        InformerTrace {
+            queue,
+            watch_list,
+            page_size,
+            transform,
+            default_resync: rhythm.period(),
+            handlers,
+            steps: writer.steps,
+        }
     })
 }
 

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use informer::{
     Delivery, Handled, HandlerOptions, HandlerRegistration, Notification, QueueKind,
-    ResourceEventHandler, SharedInformer, SharedInformerOptions,
+    ResourceEventHandler, SharedInformer, SharedInformerOptions, TransformFunc,
 };
 use tokio::time::sleep;
 
 use super::server::Server;
 use super::{Action, Fifo, Handler, InformerTrace, Observation, Told, seconds};
-use crate::objects::{text, texts};
+use crate::objects::{text, texts, value, with_value};
 
 /// Plays a trace in virtual time.
 pub(super) fn play(trace: &InformerTrace) -> anyhow::Result<Vec<Observation>> {
@@ -34,6 +34,10 @@ pub(super) fn play(trace: &InformerTrace) -> anyhow::Result<Vec<Observation>> {
     })
 }
 
+fn transform_func() -> TransformFunc {
+    Arc::new(|object| Ok(with_value(&object, &format!("{}+", value(&object)))))
+}
+
 struct Stage {
     server: Server,
     informer: SharedInformer,
@@ -47,7 +51,8 @@ impl Stage {
             Fifo::Delta => QueueKind::Delta,
             Fifo::InOrder => QueueKind::InOrder,
         };
-        let options = SharedInformerOptions { queue, ..SharedInformerOptions::default() };
+        let options =
+            SharedInformerOptions { queue, transform: trace.transform.then(transform_func) };
         let informer = SharedInformer::start(server.clone(), options);
         Self { server, informer, handlers: Vec::new() }
     }

@@ -120,6 +120,18 @@ fn deletion_of_an_unknown_object_is_not_told() {
     assert_equal(trace);
 }
 
+/// WL-10.
+#[test]
+fn object_of_a_watch_list_is_transformed_once() {
+    let mut trace =
+        trace(vec![step(vec![create("a/x")], 3.0), step(vec![change(Verb::Update, "a/x")], 3.0)]);
+    trace.transform = true;
+    let (ours, client_go) = both(&trace);
+    assert_eq!(told(&ours, 1, 0), ["updated a/x#1@2=+ a/x#1@3=+"]);
+    assert_eq!(told(&client_go, 1, 0), ["updated a/x#1@2=++ a/x#1@3=+"]);
+    assert_equal(trace);
+}
+
 /// WL-6.
 #[test]
 fn refused_watch_list_is_remembered() {
@@ -200,6 +212,7 @@ fn trace(steps: Vec<Step>) -> InformerTrace {
         queue: Fifo::Delta,
         watch_list: WatchList::Served,
         page_size: None,
+        transform: false,
         default_resync: None,
         handlers: vec![Handler::default()],
         steps,
