@@ -38,6 +38,9 @@ pub(crate) struct InformerTrace {
     watch_list: WatchList,
     /// How many objects the server gives in a page to whoever asks for pages.
     page_size: Option<usize>,
+    /// The server's version before anything happens. With 0, which asks for any version, a watch may
+    /// begin with objects in no order of versions.
+    first_version: u64,
     /// Appends `+` to the value of an object, so that one that is transformed twice shows it.
     transform: bool,
     /// The informer's own resync period, in seconds. Ours has none, only handlers do.

@@ -18,6 +18,7 @@ type informerTrace struct {
 	Queue         string         `json:"queue"`
 	WatchList     string         `json:"watch_list"`
 	PageSize      int            `json:"page_size"`
+	FirstVersion  int            `json:"first_version"`
 	Transform     bool           `json:"transform"`
 	DefaultResync *float64       `json:"default_resync"`
 	Handlers      []handlerTrace `json:"handlers"`
@@ -92,7 +93,7 @@ func runInformer(t *testing.T, line json.RawMessage) (any, error) {
 
 // playInformer returns when everything that it started has ended.
 func playInformer(trace *informerTrace) ([]informerObservation, error) {
-	server := newServer(trace.WatchList, trace.PageSize)
+	server := newServer(trace)
 	lw := &cache.ListWatch{ListWithContextFunc: server.list, WatchFuncWithContext: server.watch}
 	defaultResync := seconds(trace.DefaultResync)
 	stage := stage{

@@ -55,11 +55,11 @@ type change struct {
 	Silent bool   `json:"silent"`
 }
 
-func newServer(watchList string, pageSize int) *server {
+func newServer(trace *informerTrace) *server {
 	return &server{
-		watchList:       watchList,
-		pageSize:        pageSize,
-		resourceVersion: 1,
+		watchList:       trace.WatchList,
+		pageSize:        trace.PageSize,
+		resourceVersion: trace.FirstVersion,
 		objects:         map[string]*object{},
 		incarnations:    map[string]int{},
 	}

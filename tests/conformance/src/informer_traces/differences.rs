@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::server::WatchList;
-use super::{InformerTrace, Observation, Told, uid_of};
+use super::{Fifo, InformerTrace, Observation, Told, uid_of};
 
 pub(super) fn remove(
     trace: &InformerTrace,
@@ -14,6 +14,8 @@ pub(super) fn remove(
 ) {
     end_of_the_initial_list(ours);
     transformed_twice(client_go);
+    version_of_the_cache(trace, ours);
+    version_of_the_cache(trace, client_go);
     updates_that_change_nothing(trace, client_go);
     another_uid(client_go);
     deletions_of_unknown_objects(client_go);
@@ -38,6 +40,17 @@ fn end_of_the_initial_list(ours: &mut [Observation]) {
             if is_last_initial && synced.insert(handler) {
                 told.remove(position);
             }
+        }
+    }
+}
+
+/// ST-10, ST-11. client-go: with `DeltaFIFO` the cache has no version, so that of the reflector is
+/// compared, which stays at 0 while a watch from 0 may still be at its beginning. Ours: the cache has
+/// one with both queues.
+fn version_of_the_cache(trace: &InformerTrace, observations: &mut [Observation]) {
+    if trace.queue == Fifo::Delta && trace.first_version == 0 {
+        for observation in observations {
+            observation.resource_version.clear();
         }
     }
 }

@@ -50,7 +50,7 @@ enum Happening {
 pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let queues = select(vec![Fifo::Delta, Fifo::InOrder]);
     let watch_lists = select(vec![WatchList::Served, WatchList::Refused]);
-    let server = (watch_lists, option::weighted(0.7, 1_usize..3));
+    let server = (watch_lists, option::weighted(0.7, 1_usize..3), 0_u64..2);
     let rhythms = select(vec![Rhythm::None, Rhythm::Rare, Rhythm::Frequent]);
     let informer = (queues, any::<bool>(), rhythms);
     let handlers = vec((0_u8..4, any::<bool>()), 1..4);
@@ -58,7 +58,11 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
     let script = (informer, server, handlers, start, vec(a_happening(), 1..13));
     script.prop_map(|(informer, server, handlers, (before, failures, resync), happenings)| {
         let (queue, transform, rhythm) = informer;
-        let (watch_list, page_size) = server;
+        let (watch_list, page_size, mut first_version) = server;
+        if rhythm == Rhythm::Frequent {
+            // A watch from version 0 repeats states, which is told like a resync.
+            first_version = 1;
+        }
         let mut writer = Writer {
             rhythm,
             watch_list,
@@ -79,6 +83,7 @@ pub(super) fn traces() -> impl Strategy<Value = InformerTrace> {
             queue,
             watch_list,
             page_size,
+            first_version,
             transform,
             default_resync: rhythm.period(),
             handlers,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::InformerTrace;
 use crate::objects::object;
 
 /// What happens to one object. It has no effect if it makes no sense in the state that the object
@@ -101,11 +102,11 @@ struct State {
 type Said = Result<WatchEvent, ListerWatcherError>;
 
 impl Server {
-    pub(super) fn new(watch_list: WatchList, page_size: Option<usize>) -> Self {
+    pub(super) fn new(trace: &InformerTrace) -> Self {
         Self(Arc::new(Mutex::new(State {
-            watch_list,
-            page_size,
-            resource_version: 1,
+            watch_list: trace.watch_list,
+            page_size: trace.page_size,
+            resource_version: trace.first_version,
             objects: BTreeMap::new(),
             incarnations: HashMap::new(),
             log: Vec::new(),

@@ -46,7 +46,7 @@ struct Stage {
 
 impl Stage {
     fn new(trace: &InformerTrace) -> Self {
-        let server = Server::new(trace.watch_list, trace.page_size);
+        let server = Server::new(trace);
         let queue = match trace.queue {
             Fifo::Delta => QueueKind::Delta,
             Fifo::InOrder => QueueKind::InOrder,

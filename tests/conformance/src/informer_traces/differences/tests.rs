@@ -1,7 +1,7 @@
 //! Each deliberate difference in a trace of its own, with what either side does in it.
 
 use super::super::server::{Change, Failure, Verb};
-use super::super::{Action, Fifo, Handler, InformerTrace, InformerTraces, Observation, Step};
+use super::super::{Action, Handler, InformerTraces, Step};
 use super::*;
 use crate::comparison::{TraceKind, differs};
 use crate::oracle::{Answer, Oracle, Request};
@@ -120,6 +120,27 @@ fn deletion_of_an_unknown_object_is_not_told() {
     assert_equal(trace);
 }
 
+/// ST-10, ST-11.
+#[test]
+fn cache_has_a_version_with_both_queues() {
+    let mut trace = trace(vec![step(Vec::new(), 3.0), step(vec![create("a/x")], 3.0)]);
+    trace.watch_list = WatchList::Refused;
+    trace.first_version = 0;
+    let versions = |trace| {
+        let (ours, client_go) = both(trace);
+        (ours[1].resource_version.clone(), client_go[1].resource_version.clone())
+    };
+    assert_eq!(
+        versions(&trace),
+        ("1".to_owned(), "0".to_owned()),
+        "client-go's is the reflector's"
+    );
+    assert_equal(trace.clone());
+    trace.queue = Fifo::InOrder;
+    assert_eq!(versions(&trace), ("1".to_owned(), "1".to_owned()));
+    assert_equal(trace);
+}
+
 /// WL-10.
 #[test]
 fn object_of_a_watch_list_is_transformed_once() {
@@ -212,6 +233,7 @@ fn trace(steps: Vec<Step>) -> InformerTrace {
         queue: Fifo::Delta,
         watch_list: WatchList::Served,
         page_size: None,
+        first_version: 1,
         transform: false,
         default_resync: None,
         handlers: vec![Handler::default()],
