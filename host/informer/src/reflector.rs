@@ -339,7 +339,7 @@ impl<L: ListerWatcher> Reflector<L> {
         self.following();
         while let Ok(Some(event)) = timeout(WATCH_SILENT_MAX, watch.next()).await {
             let event = event?;
-            ordered |= !matches!(event, WatchEvent::Added(_) | WatchEvent::Rejected(_));
+            let may_be_initial = matches!(event, WatchEvent::Added(_));
             let (reflected, resource_version) = match event {
                 WatchEvent::Added(object) => changed(object, Reflected::Added),
                 WatchEvent::Modified(object) => changed(object, Reflected::Updated),
@@ -357,6 +357,7 @@ impl<L: ListerWatcher> Reflector<L> {
                     continue;
                 }
             };
+            ordered |= !may_be_initial;
             self.hand_over(reflected).await?;
             if ordered && !resource_version.is_empty() {
                 self.last_sync_resource_version = resource_version;
