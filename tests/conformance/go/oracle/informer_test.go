@@ -36,14 +36,14 @@ type informerStep struct {
 }
 
 type action struct {
-	Do      string        `json:"do"`
-	Change  change        `json:"change"`
-	Failure string        `json:"failure"`
-	After   int           `json:"after"`
-	Times   int           `json:"times"`
-	Handler *handlerTrace `json:"handler"`
-	Index   int           `json:"index"`
-	Wait    float64       `json:"wait"`
+	Do      string       `json:"do"`
+	Change  change       `json:"change"`
+	Failure string       `json:"failure"`
+	After   int          `json:"after"`
+	Times   int          `json:"times"`
+	Handler handlerTrace `json:"handler"`
+	Index   int          `json:"index"`
+	Wait    float64      `json:"wait"`
 }
 
 // informerObservation is what happened in a step, and how everything stands at its end.
@@ -170,8 +170,11 @@ func (s *stage) act(action *action) error {
 	case "fail-watches":
 		return s.server.failWatches(action.Failure, action.Times)
 	case "join":
-		return s.join(*action.Handler)
+		return s.join(action.Handler)
 	case "remove":
+		if action.Index < 0 || action.Index >= len(s.handlers) {
+			return fmt.Errorf("no handler %d has joined", action.Index)
+		}
 		recorder := s.handlers[action.Index]
 		recorder.removed = true
 		return s.informer.RemoveEventHandler(recorder.registration)

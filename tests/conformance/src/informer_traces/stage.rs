@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use informer::{
     Delivery, Handled, HandlerOptions, HandlerRegistration, Notification, QueueKind,
     ResourceEventHandler, SharedInformer, SharedInformerOptions, TransformFunc,
@@ -70,7 +71,10 @@ impl Stage {
             }
             Action::FailWatches { failure, times } => self.server.fail_watches(*failure, *times),
             Action::Join { handler } => self.join(handler).await,
-            Action::Remove { index } => self.handlers[*index].remove().await,
+            Action::Remove { index } => {
+                let handler = self.handlers.get_mut(*index);
+                handler.with_context(|| format!("no handler {index} has joined"))?.remove().await;
+            }
             Action::Wait { wait } => sleep(seconds(*wait)).await,
         }
         Ok(())
