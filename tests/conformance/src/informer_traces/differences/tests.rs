@@ -126,7 +126,7 @@ fn cache_has_a_version_with_both_queues() {
     let mut trace = trace(vec![step(Vec::new(), 3.0), step(vec![create("a/x")], 3.0)]);
     trace.watch_list = WatchList::Refused;
     trace.first_version = 0;
-    let versions = |trace| {
+    let versions = |trace: &InformerTrace| {
         let (ours, client_go) = both(trace);
         (ours[1].resource_version.clone(), client_go[1].resource_version.clone())
     };
