@@ -162,13 +162,18 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn take_in(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
         let queue = &mut self.queue;
-        if let Some(version) = &mut self.reflected_version
-            && let Reflected::Added(object)
-            | Reflected::Updated(object)
-            | Reflected::Deleted(object) = &reflected
-        {
-            // A list waits to be applied, and this is newer.
-            *version = object.resource_version.to_string();
+        match &reflected {
+            // Of a deletion that finds nothing to delete, only the version is left.
+            Reflected::Deleted(object) => {
+                self.reflected_version = Some(object.resource_version.to_string());
+            }
+            Reflected::Added(object) | Reflected::Updated(object) => {
+                if let Some(version) = &mut self.reflected_version {
+                    // A list waits to be applied, and this is newer.
+                    *version = object.resource_version.to_string();
+                }
+            }
+            Reflected::Replaced { .. } | Reflected::Bookmark { .. } => {}
         }
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),

@@ -34,8 +34,13 @@ pub(crate) trait TraceKind {
     /// order that client-go leaves open.
     fn run(trace: &mut Self::Trace) -> anyhow::Result<Vec<Self::Observation>>;
 
-    /// Removes from what client-go did where we differ on purpose.
-    fn normalise(_client_go: &mut Vec<Self::Observation>) {}
+    /// Removes from what both sides did where we differ on purpose, and what nobody defines.
+    fn normalise(
+        _trace: &Self::Trace,
+        _ours: &mut Vec<Self::Observation>,
+        _client_go: &mut Vec<Self::Observation>,
+    ) {
+    }
 }
 
 /// How a run ended.
@@ -97,8 +102,8 @@ pub(crate) fn differs<K: TraceKind>(
     };
     let request = Request { kind: K::NAME, trace: &trace };
     let (step, ours, client_go) = match (ours, oracle.ask::<_, K::Observation>(&request)?) {
-        (Ok(ours), Answer::Observations(mut client_go)) => {
-            K::normalise(&mut client_go);
+        (Ok(mut ours), Answer::Observations(mut client_go)) => {
+            K::normalise(&trace, &mut ours, &mut client_go);
             let steps = ours.len().max(client_go.len());
             let Some(step) = (0..steps).find(|&step| ours.get(step) != client_go.get(step)) else {
                 return Ok(None);

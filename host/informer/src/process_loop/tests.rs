@@ -245,6 +245,8 @@ async fn the_cache_is_at_the_version_up_to_which_everything_is_applied() {
     assert_eq!(looping.lister.resource_version(), "15", "a resync brings nothing new");
     looping.deleted("b@16").await;
     assert_eq!(looping.lister.resource_version(), "16");
+    looping.deleted("nobody@17").await;
+    assert_eq!(looping.lister.resource_version(), "17", "there was nothing to apply");
     looping.list("20").await;
     assert_eq!(looping.lister.resource_version(), "20");
 }

@@ -42,7 +42,7 @@ async fn every_event_moves_the_version_and_a_rejected_one_does_not() {
 async fn the_first_events_of_a_watch_from_nowhere_are_in_no_order() {
     for rv in ["", "0"] {
         let mut reflecting = Reflecting::listed(&format!("rv={rv} a@5")).await;
-        reflecting.server.say("added a@5; added b@9; added c@7; wait 1s; hang-up");
+        reflecting.server.say("added a@5; bookmark rv=; added b@9; added c@7; wait 1s; hang-up");
         reflecting.seen_within(Duration::from_secs(2)).await;
         assert_eq!(reflecting.asked(), [format!("watch rv={rv}")]);
         reflecting.server.say("added a@5; bookmark rv=9; added d@10; wait 1s; hang-up");
