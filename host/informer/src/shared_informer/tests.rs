@@ -72,25 +72,29 @@ async fn every_handler_is_told_everything() {
     assert!(informer.status().borrow().has_listed);
 }
 
-/// ★49 client-go: `TestIndexer`.
+/// ★49 client-go: `TestIndexer`. The informer runs from the beginning here; the first index is added
+/// before there is a list.
 #[tokio::test(start_paused = true)]
-async fn an_index_can_be_added_while_the_informer_runs() {
-    let (server, informer) = start("rv=10 pod1@1 pod2@2");
-    let last_char: IndexFunc = Arc::new(|object| {
-        Ok(object.key.name().chars().last().map(String::from).into_iter().collect())
+async fn scenario_49_indexer() {
+    let (server, informer) = start("rv=10 pod1#a,b@1 pod2#b@2");
+    let labels: IndexFunc = Arc::new(|object| {
+        let labels = object.uid.split('#').nth(1).unwrap_or("");
+        Ok(labels.split(',').map(str::to_owned).collect())
     });
-    informer.add_index("before the list", last_char.clone()).await.unwrap();
+    informer.add_index("labels", labels.clone()).await.unwrap();
     informer.wait_for_sync().await;
-    server.say("added other1@11");
+    let found = |name| texts(informer.lister().by_index(name, "a").unwrap());
+    assert_eq!(found("labels"), ["pod1#a,b@1"]);
+    server.say("added pod3#a@11");
     settle().await;
-    informer.add_index("afterwards", last_char.clone()).await.unwrap();
-    for name in ["before the list", "afterwards"] {
-        let found = texts(informer.lister().by_index(name, "1").unwrap());
-        assert_eq!(found, ["other1@11", "pod1@1"]);
-        assert_eq!(informer.lister().index_values(name).unwrap(), ["1", "2"]);
+    assert_eq!(found("labels"), ["pod1#a,b@1", "pod3#a@11"]);
+    informer.add_index("labels-again", labels.clone()).await.unwrap();
+    assert_eq!(found("labels-again"), ["pod1#a,b@1", "pod3#a@11"]);
+    for name in ["labels", "labels-again"] {
+        assert_eq!(informer.lister().index_values(name).unwrap(), ["a", "b"]);
     }
-    let exists = Err(IndexError::Exists("afterwards".to_owned()));
-    assert_eq!(informer.add_index("afterwards", last_char).await, exists);
+    let exists = Err(IndexError::Exists("labels-again".to_owned()));
+    assert_eq!(informer.add_index("labels-again", labels).await, exists);
 }
 
 /// ★46 client-go: `TestReflectorRespectStoreTransformer`, where initial objects are transformed

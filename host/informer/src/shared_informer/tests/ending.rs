@@ -2,9 +2,10 @@
 
 use super::*;
 
-/// ★55 client-go: `TestRemoveEventHandler_SynchronousShutdown`, where what is queued is discarded.
+/// ★55 client-go: `TestRemoveEventHandler_SynchronousShutdown`, where `ShutDownEventHandler` waits for
+/// the call and discards what is queued; here that is delivered, up to a deadline.
 #[tokio::test(start_paused = true)]
-async fn a_removed_handler_is_told_what_is_queued_and_nothing_new() {
+async fn scenario_55_remove_event_handler_synchronous_shutdown() {
     let (server, informer) = start("rv=10 a@5 b@6 c@7");
     let (registration, told) =
         add_with(&informer, HandlerOptions::default(), slow(10 * SECOND)).await;
@@ -66,9 +67,10 @@ async fn a_handler_whose_removal_was_given_up_ends_with_its_registration() {
     assert!(task.is_finished());
 }
 
-/// ★55 client-go: `TestRemoveEventHandler_AsynchronousPanic`, where the call goes on.
+/// ★55 client-go: `TestRemoveEventHandler_AsynchronousPanic`, where the call goes on after the removal
+/// and may use what is closed by then. Here it is cut off where it waits, and what it holds is freed.
 #[tokio::test(start_paused = true)]
-async fn a_dropped_registration_cuts_the_handler_off_in_the_middle_of_a_call() {
+async fn scenario_55_remove_event_handler_asynchronous_panic() {
     let (_server, informer) = start("rv=10 a@5 b@6");
     let held = Arc::new(());
     let in_handler = held.clone();
