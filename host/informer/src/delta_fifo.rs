@@ -5,81 +5,16 @@
 //! out:  [`Deltas`], all that happened to one object, oldest first
 //! runs: owned by the process loop; a plain struct.
 //!
-//! A key is in `queue` if and only if it is in `items`. Because queue and cache have one owner, a
-//! relist is compared with a cache that nobody else is changing.
+//! A key is in `queue` if and only if it is in `items`.
 //!
-//! client-go: `DeltaFIFO` (rules DF and QU), with `EmitDeltaTypeReplaced` on.
+//! client-go: `DeltaFIFO` (rules DF), with `EmitDeltaTypeReplaced` on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
-
-/// One change of one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delta {
-    /// The server said that it appeared.
-    Added(Arc<Object>),
-    /// The server said that it changed.
-    Updated(Arc<Object>),
-    /// The server said that it is gone.
-    Deleted(Arc<Object>),
-    /// It was in a list.
-    Replaced(Arc<Object>),
-    /// A periodic resync; the object is the cached one.
-    Sync(Arc<Object>),
-    /// It was missing from a list, so its deletion was missed; this is the last state known here.
-    DeletedFinalStateUnknown(Arc<Object>),
-}
-
-impl Delta {
-    /// The object's state that came with the change.
-    pub fn object(&self) -> &Arc<Object> {
-        match self {
-            Self::Added(object)
-            | Self::Updated(object)
-            | Self::Deleted(object)
-            | Self::Replaced(object)
-            | Self::Sync(object)
-            | Self::DeletedFinalStateUnknown(object) => object,
-        }
-    }
-
-    fn is_deletion(&self) -> bool {
-        matches!(self, Self::Deleted(_) | Self::DeletedFinalStateUnknown(_))
-    }
-}
-
-/// All that happened to one object, oldest first; never empty while queued.
-pub type Deltas = VecDeque<Delta>;
-
-/// Shrinks or changes an object before it is queued. Runs once per object that the server sent,
-/// in the process loop; an error or a panic leaves the object out.
-///
-/// client-go: `TransformFunc`.
-pub type TransformFunc = Arc<dyn Fn(Arc<Object>) -> Result<Arc<Object>, String> + Send + Sync>;
-
-/// Why a popped item goes back into the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProcessError {
-    /// The consumer asked for it. client-go: `ErrRequeue`.
-    Requeue,
-    /// Processing failed. client-go: `RetryOnError`.
-    Failed(String),
-}
-
-/// What [`DeltaFifo::pop`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Popped {
-    /// One item was taken; with the error, what was left of it was put back.
-    Processed(Result<(), ProcessError>),
-    /// Nothing is queued, but something may come.
-    Empty,
-    /// Nothing is queued and nothing will come.
-    Closed,
-}
+use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue, TransformFunc, transformed};
 
 /// The queue between reflector and cache.
 #[derive(Default)]
@@ -100,48 +35,81 @@ impl DeltaFifo {
         Self { transform, ..Self::default() }
     }
 
-    /// An object appeared. An error is the transform's; nothing is queued then.
-    pub fn add(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
-        self.populated = true;
-        self.push(Delta::Added(object));
-        Ok(())
+    /// Puts an item back, unless newer deltas of its key are queued or nothing is left of it.
+    ///
+    /// client-go: `AddIfNotPresent`.
+    pub fn add_if_not_present(&mut self, key: ObjectKey, deltas: Deltas) {
+        if !deltas.is_empty() && !self.items.contains_key(&key) {
+            self.queue.push_back(key.clone());
+            self.items.insert(key, deltas);
+        }
     }
 
-    /// An object changed. Errors as in [`DeltaFifo::add`].
-    pub fn update(&mut self, object: Arc<Object>) -> Result<(), String> {
-        let object = self.transformed(object)?;
-        self.populated = true;
-        self.push(Delta::Updated(object));
-        Ok(())
+    fn transformed(&self, object: Arc<Object>) -> Result<Arc<Object>, String> {
+        transformed(self.transform.as_ref(), object)
     }
 
-    /// An object is gone. Dropped if neither the queue nor the consumer knows it. A deletion cannot
-    /// be left out: with an error, which is the transform's, the last known state is queued as
-    /// `DeletedFinalStateUnknown`.
-    pub fn delete(&mut self, object: Arc<Object>, known_objects: &Lister) -> Result<(), String> {
-        self.populated = true;
+    fn newest(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.items.get(key)?.back()?.object().cloned()
+    }
+
+    /// Appends in place: a key keeps its position in the line.
+    fn push(&mut self, object: Arc<Object>, delta: fn(Arc<Object>) -> Delta) {
         let key = object.key.clone();
-        let (delta, transformed) = match self.transformed(object) {
-            Ok(object) => (Delta::Deleted(object), Ok(())),
+        let deltas = self.items.entry(key.clone()).or_insert_with(|| {
+            self.queue.push_back(key);
+            Deltas::new()
+        });
+        deltas.push_back(delta(object));
+        merge_deletions(deltas);
+    }
+}
+
+impl Queue for DeltaFifo {
+    fn add(&mut self, object: Arc<Object>) -> Result<(), String> {
+        let object = self.transformed(object)?;
+        self.populated = true;
+        self.push(object, Delta::Added);
+        Ok(())
+    }
+
+    fn update(&mut self, object: Arc<Object>) -> Result<(), String> {
+        let object = self.transformed(object)?;
+        self.populated = true;
+        self.push(object, Delta::Updated);
+        Ok(())
+    }
+
+    /// Dropped if neither the queue nor the consumer knows the object.
+    fn delete(&mut self, object: Arc<Object>, known_objects: &Lister) -> Result<(), String> {
+        self.populated = true;
+        let is_known =
+            |key: &ObjectKey| self.items.contains_key(key) || known_objects.contains(key);
+        let key = object.key.clone();
+        match self.transformed(object) {
+            Ok(object) if is_known(&object.key) => self.push(object, Delta::Deleted),
+            Ok(_) => {}
             Err(error) => match self.newest(&key).or_else(|| known_objects.get(&key)) {
-                Some(last) => (Delta::DeletedFinalStateUnknown(last), Err(error)),
+                Some(last) => {
+                    self.push(last, Delta::DeletedFinalStateUnknown);
+                    return Err(error);
+                }
                 None => return Ok(()),
             },
-        };
-        let key = &delta.object().key;
-        if self.items.contains_key(key) || known_objects.contains(key) {
-            self.push(delta);
         }
-        transformed
+        Ok(())
     }
 
-    /// A whole list: `Replaced` for each object in it, `DeletedFinalStateUnknown` for each that is
-    /// queued or known and not in it. Gives the transform's errors; those objects are left out of
-    /// the queue, and nothing is deleted because of them.
+    /// `Replaced` for each object in the list, `DeletedFinalStateUnknown` for each that is queued
+    /// or known and not in it.
     ///
     /// client-go: `DeltaFIFO.Replace`.
-    pub fn replace(&mut self, objects: Vec<Arc<Object>>, known_objects: &Lister) -> Vec<String> {
+    fn replace(
+        &mut self,
+        objects: Vec<Arc<Object>>,
+        _resource_version: &str,
+        known_objects: &Lister,
+    ) -> Vec<String> {
         let mut errors = Vec::new();
         let mut listed = HashSet::with_capacity(objects.len());
         for object in objects {
@@ -149,7 +117,7 @@ impl DeltaFifo {
             match self.transformed(object) {
                 Ok(object) => {
                     listed.insert(object.key.clone());
-                    self.push(Delta::Replaced(object));
+                    self.push(object, Delta::Replaced);
                 }
                 Err(error) => errors.push(error),
             }
@@ -166,23 +134,25 @@ impl DeltaFifo {
                 self.queue.len() + missing.iter().filter(|object| !queued(&object.key)).count();
         }
         for object in missing {
-            self.push(Delta::DeletedFinalStateUnknown(object));
+            self.push(object, Delta::DeletedFinalStateUnknown);
         }
         errors
     }
 
     /// `Sync` for each known object that has nothing queued: an older state must not follow a newer
     /// one.
-    pub fn resync(&mut self, known_objects: &Lister) {
+    fn resync(&mut self, known_objects: &Lister) {
         for object in known_objects.objects_where(|key| !self.items.contains_key(key)) {
-            self.push(Delta::Sync(object));
+            self.push(object, Delta::Sync);
         }
     }
 
-    /// Takes the oldest key and gives its deltas to `process`, with whether the queue had not
-    /// synced yet. `process` removes from the front what it has applied; if it fails, the rest goes
-    /// back to the end of the line, unless newer deltas of that key are there already.
-    pub fn pop(
+    /// Not queued: the deltas are not in the order of versions.
+    fn bookmark(&mut self, _resource_version: &str) {}
+
+    /// The oldest key's deltas. What is put back goes to the end of the line, unless newer deltas
+    /// of that key are there already.
+    fn pop(
         &mut self,
         process: impl FnOnce(&mut Deltas, bool) -> Result<(), ProcessError>,
     ) -> Popped {
@@ -201,62 +171,20 @@ impl DeltaFifo {
         Popped::Processed(processed)
     }
 
-    /// Puts an item back, unless newer deltas of its key are queued or nothing is left of it.
-    ///
-    /// client-go: `AddIfNotPresent`.
-    pub fn add_if_not_present(&mut self, key: ObjectKey, deltas: Deltas) {
-        if !deltas.is_empty() && !self.items.contains_key(&key) {
-            self.queue.push_back(key.clone());
-            self.items.insert(key, deltas);
-        }
-    }
-
-    /// The first list has been popped completely.
-    pub fn has_synced(&self) -> bool {
+    fn has_synced(&self) -> bool {
         self.populated && self.initial_population_count == 0
     }
 
-    /// Keys that are queued.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Nothing is queued.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Nothing more will come; what is queued can still be popped.
-    pub fn close(&mut self) {
+    fn close(&mut self) {
         self.closed = true;
     }
 
-    /// [`DeltaFifo::close`] was called.
-    pub fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    fn transformed(&self, object: Arc<Object>) -> Result<Arc<Object>, String> {
-        match &self.transform {
-            Some(transform) => catch_unwind(AssertUnwindSafe(|| transform(object)))
-                .unwrap_or_else(|_| Err("the transform panicked".to_owned())),
-            None => Ok(object),
-        }
-    }
-
-    fn newest(&self, key: &ObjectKey) -> Option<Arc<Object>> {
-        self.items.get(key)?.back().map(|delta| delta.object().clone())
-    }
-
-    /// Appends in place: a key keeps its position in the line.
-    fn push(&mut self, delta: Delta) {
-        let key = delta.object().key.clone();
-        let deltas = self.items.entry(key.clone()).or_insert_with(|| {
-            self.queue.push_back(key);
-            Deltas::new()
-        });
-        deltas.push_back(delta);
-        merge_deletions(deltas);
     }
 }
 

@@ -35,6 +35,9 @@ pub enum IndexError {
 /// The writing end of the cache; there is one.
 pub struct Indexer(Arc<RwLock<Cache>>);
 
+/// Changes of the cache that belong together.
+pub struct Transaction<'a>(RwLockWriteGuard<'a, Cache>);
+
 /// The reading end of the cache. Objects are shared, never copied; the order is arbitrary.
 #[derive(Clone)]
 pub struct Lister(Arc<RwLock<Cache>>);
@@ -68,60 +71,96 @@ impl Indexer {
         Lister(self.0.clone())
     }
 
-    /// Stores the object and gives the one it took the place of. The cache is then at the object's
-    /// resource version.
+    /// Several changes that readers see all at once: until the transaction is dropped, they wait.
+    ///
+    /// client-go: `ThreadSafeStoreWithTransaction`.
+    pub fn transaction(&mut self) -> Transaction<'_> {
+        // Index functions are the only foreign code under this lock, and their panics are caught.
+        Transaction(self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// [`Transaction::update`] alone.
     pub fn update(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        let mut cache = self.write();
-        cache.resource_version = object.resource_version.to_string();
-        cache.store(object)
+        self.transaction().update(object)
     }
 
-    /// As [`Indexer::update`], but the cache stays at the version where it is: the object is one
-    /// of a list that has not been applied completely, or it was in the cache already.
+    /// [`Transaction::put`] alone.
     pub fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        self.write().store(object)
+        self.transaction().put(object)
     }
 
-    /// Forgets the object and gives what was stored. The cache is then at the resource version of
-    /// the deletion, if one is given.
+    /// [`Transaction::delete`] alone.
     pub fn delete(&mut self, key: &ObjectKey, deleted_at: Option<&str>) -> Option<Arc<Object>> {
-        let mut cache = self.write();
-        if let Some(resource_version) = deleted_at {
-            cache.resource_version = resource_version.to_owned();
+        self.transaction().delete(key, deleted_at)
+    }
+
+    /// Puts these objects in the place of all others, and the indices with them, as one change.
+    /// Gives what was stored before. Of two objects with one key the later is stored.
+    ///
+    /// client-go: `ThreadSafeStore.Replace`.
+    pub fn replace(
+        &mut self,
+        objects: Vec<Arc<Object>>,
+        resource_version: String,
+    ) -> HashMap<ObjectKey, Arc<Object>> {
+        let Transaction(mut cache) = self.transaction();
+        let cache = &mut *cache;
+        cache.resource_version = resource_version;
+        let new = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+        let old = std::mem::replace(&mut cache.objects, new);
+        for (name, index) in &mut cache.indices {
+            index.rebuild(name, &cache.objects);
         }
-        let old = cache.objects.remove(key);
-        cache.reindex(key, old.as_deref(), None);
         old
     }
 
     /// Notes that nothing happened up to this version (a bookmark, or the end of a list).
     pub fn set_resource_version(&mut self, resource_version: String) {
-        self.write().resource_version = resource_version;
+        self.transaction().0.resource_version = resource_version;
     }
 
     /// Adds an index, over the objects that are there too.
     pub fn add_index(&mut self, name: &str, index_func: IndexFunc) -> Result<(), IndexError> {
-        let mut cache = self.write();
+        let Transaction(mut cache) = self.transaction();
         if cache.indices.contains_key(name) {
             return Err(IndexError::Exists(name.to_owned()));
         }
         let mut index = Index::new(index_func);
-        for (key, object) in &cache.objects {
-            index.reindex(name, key, None, Some(object));
-        }
+        index.rebuild(name, &cache.objects);
         cache.indices.insert(name.to_owned(), index);
         Ok(())
-    }
-
-    fn write(&mut self) -> RwLockWriteGuard<'_, Cache> {
-        // Index functions are the only foreign code under this lock, and their panics are caught.
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for Indexer {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Transaction<'_> {
+    /// Stores the object and gives the one it took the place of. The cache is then at the object's
+    /// resource version.
+    pub fn update(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        self.0.resource_version = object.resource_version.to_string();
+        self.0.store(object)
+    }
+
+    /// As [`Transaction::update`], but the cache stays at the version where it is: the object is
+    /// one of a list that has not been applied completely, or it was in the cache already.
+    pub fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        self.0.store(object)
+    }
+
+    /// Forgets the object and gives what was stored. The cache is then at the resource version of
+    /// the deletion, if one is given.
+    pub fn delete(&mut self, key: &ObjectKey, deleted_at: Option<&str>) -> Option<Arc<Object>> {
+        if let Some(resource_version) = deleted_at {
+            self.0.resource_version = resource_version.to_owned();
+        }
+        let old = self.0.objects.remove(key);
+        self.0.reindex(key, old.as_deref(), None);
+        old
     }
 }
 
@@ -139,6 +178,12 @@ impl Lister {
     /// All objects.
     pub fn list(&self) -> Vec<Arc<Object>> {
         self.objects_where(|_| true)
+    }
+
+    /// All objects, and the version that the cache is at with exactly these.
+    pub fn snapshot(&self) -> (Vec<Arc<Object>>, String) {
+        let cache = self.read();
+        (cache.objects.values().cloned().collect(), cache.resource_version.clone())
     }
 
     /// The objects whose key passes the filter.
@@ -220,6 +265,15 @@ impl Cache {
 impl Index {
     fn new(index_func: IndexFunc) -> Self {
         Self { index_func, keys_by_value: HashMap::new(), failed: HashSet::new() }
+    }
+
+    /// Anew, over these objects.
+    fn rebuild(&mut self, name: &str, objects: &HashMap<ObjectKey, Arc<Object>>) {
+        self.keys_by_value.clear();
+        self.failed.retain(|key| objects.contains_key(key));
+        for (key, object) in objects {
+            self.reindex(name, key, None, Some(object));
+        }
     }
 
     fn reindex(&mut self, name: &str, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {

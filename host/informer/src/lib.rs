@@ -1,11 +1,11 @@
 //! client-go's informer pipeline: what an API server says, kept in a cache and told to handlers.
 //!
 //! ```text
-//! ListerWatcher ──▶ Reflector ──▶ DeltaFifo ──▶ ProcessLoop ──▶ Indexer ──▶ Lister
-//!                                                   │
-//!                                                   └─▶ SharedProcessor
-//!                                                              │
-//!                                  ResourceEventHandler ◀── ProcessorListener
+//! ListerWatcher ──▶ Reflector ──▶ Queue ──▶ ProcessLoop ──▶ Indexer ──▶ Lister
+//!                                               │
+//!                                               └─▶ SharedProcessor
+//!                                                          │
+//!                              ResourceEventHandler ◀── ProcessorListener
 //! ```
 //!
 //! The modules stand in the order in which a change passes through them. The core knows neither
@@ -19,7 +19,9 @@ mod pager;
 mod backoff;
 mod reflector;
 mod process_loop;
+mod queue;
 mod delta_fifo;
+mod real_fifo;
 mod indexer;
 mod shared_processor;
 mod processor_listener;
@@ -29,9 +31,9 @@ mod shared_informer;
 mod shared_informer_factory;
 mod status;
 
-pub use delta_fifo::{Delta, DeltaFifo, Deltas, Popped, ProcessError, TransformFunc};
+pub use delta_fifo::DeltaFifo;
 pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
-pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX};
+pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX, Transaction};
 pub use lister_watcher::{
     ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
 };
@@ -39,7 +41,11 @@ pub use object::{Object, ObjectKey};
 pub use pending_notifications::{
     BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy, GONE_DEAD_LETTERS_MAX,
 };
-pub use shared_informer::{HandlerOptions, HandlerRegistration, SharedInformer};
+pub use queue::{Delta, Deltas, Popped, ProcessError, Queue, QueueKind, TransformFunc};
+pub use real_fifo::{RealFifo, RealFifoOptions};
+pub use shared_informer::{
+    HandlerOptions, HandlerRegistration, SharedInformer, SharedInformerOptions,
+};
 pub use shared_informer_factory::SharedInformerFactory;
 pub use status::{Counter, InformerCounters, Phase, ReflectorFailure, ReflectorStatus};
 

@@ -10,6 +10,7 @@
 //!
 //! client-go: `controller.processLoop`, `processDeltas` (rules PL and PD), and `blockDeltas`.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,11 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::delta_fifo::{Delta, DeltaFifo, Deltas, Popped, ProcessError};
 use crate::event_handler::Notification;
 use crate::indexer::{IndexError, IndexFunc, Indexer};
-use crate::object::Object;
+use crate::object::{Object, ObjectKey};
 use crate::processor_listener::ListenerQueue;
+use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue};
 use crate::reflector::{REFLECTED_MAX, Reflected};
 use crate::shared_processor::SharedProcessor;
 use crate::status::InformerCounters;
@@ -35,10 +36,10 @@ pub(crate) enum Command {
 
 type AnswerSender = oneshot::Sender<Result<(), IndexError>>;
 
-pub(crate) struct ProcessLoop {
+pub(crate) struct ProcessLoop<Q> {
     pub(crate) reflected: mpsc::Receiver<Reflected>,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) delta_fifo: DeltaFifo,
+    pub(crate) queue: Q,
     pub(crate) indexer: Indexer,
     pub(crate) shared_processor: SharedProcessor,
     pub(crate) has_synced: watch::Sender<bool>,
@@ -47,7 +48,7 @@ pub(crate) struct ProcessLoop {
     pub(crate) reflected_version: Option<String>,
 }
 
-impl ProcessLoop {
+impl<Q: Queue> ProcessLoop<Q> {
     /// Runs until the reflector is gone and everything it saw has been applied. If processing
     /// fails, what could not be applied stays queued and the loop starts again after a second.
     pub(crate) async fn run(mut self) {
@@ -56,8 +57,8 @@ impl ProcessLoop {
             tracing::error!(error, "the process loop ended early and is restarted");
             self.counters.process_loop_restarts.add(1);
             sleep(RESTART_DELAY).await;
-            if self.delta_fifo.is_closed() {
-                let left = self.delta_fifo.len();
+            if self.queue.is_closed() {
+                let left = self.queue.len();
                 if left >= left_when_closed {
                     tracing::error!(left, "the informer ends, and some objects were not applied");
                     break;
@@ -73,7 +74,7 @@ impl ProcessLoop {
         loop {
             self.process_queued().await?;
             self.signal_synced();
-            if self.delta_fifo.is_closed() {
+            if self.queue.is_closed() {
                 return Ok(());
             }
             let next_resync = self.shared_processor.next_resync(Instant::now());
@@ -84,33 +85,47 @@ impl ProcessLoop {
                 () = sleep_until(next_resync.unwrap_or_else(Instant::now)),
                     if next_resync.is_some() => self.resync(),
                 reflected = self.reflected.recv() => match reflected {
-                    Some(reflected) => self.queue(reflected),
-                    None => self.delta_fifo.close(),
+                    Some(reflected) => self.take_in(reflected),
+                    None => self.queue.close(),
                 },
             }
         }
     }
 
-    /// Pops each queued key once, so that one that fails does not hold up the others. An error is
+    /// Pops each queued item once, so that one that fails does not hold up the others. An error is
     /// worth a restart; what could not be applied is queued again.
     async fn process_queued(&mut self) -> Result<(), String> {
         let mut result = Ok(());
-        for processed in 1..=self.delta_fifo.len() {
-            let Self { delta_fifo, indexer, shared_processor, .. } = self;
-            let popped = delta_fifo.pop(|deltas, in_initial_list| {
+        let mut left = self.queue.len();
+        let mut since_yield = 0;
+        while left > 0 {
+            let Self { queue, indexer, shared_processor, .. } = self;
+            let queued = queue.len();
+            let popped = queue.pop_batch(|deltas, in_initial_list| {
+                let mut changes = Vec::new();
                 let applied = catch_unwind(AssertUnwindSafe(|| {
-                    handle_deltas(indexer, shared_processor, deltas, in_initial_list);
+                    handle_deltas(indexer, deltas, in_initial_list, &mut changes);
                 }));
+                // What was applied is told, also if the rest was not.
+                for Change { notification, is_sync } in changes {
+                    shared_processor.distribute(&notification, is_sync);
+                }
                 applied.map_err(|panic| ProcessError::Failed(panic_message(panic.as_ref())))
             });
+            let mut processed = queued - queue.len();
             if let Popped::Processed(Err(ProcessError::Failed(error))) = popped {
                 result = Err(error);
+                // The one that failed is queued again.
+                processed += 1;
             }
-            if processed % POPS_PER_TURN == 0 {
+            left = left.saturating_sub(processed);
+            since_yield += processed;
+            if since_yield >= POPS_PER_TURN {
+                since_yield = 0;
                 tokio::task::yield_now().await;
             }
         }
-        if self.delta_fifo.is_empty()
+        if self.queue.is_empty()
             && let Some(resource_version) = self.reflected_version.take()
         {
             self.indexer.set_resource_version(resource_version);
@@ -126,9 +141,9 @@ impl ProcessLoop {
         }
         for _ in 0..REFLECTED_MAX {
             match self.reflected.try_recv() {
-                Ok(reflected) => self.queue(reflected),
+                Ok(reflected) => self.take_in(reflected),
                 Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => return self.delta_fifo.close(),
+                Err(TryRecvError::Disconnected) => return self.queue.close(),
             }
         }
     }
@@ -144,9 +159,9 @@ impl ProcessLoop {
         }
     }
 
-    fn queue(&mut self, reflected: Reflected) {
+    fn take_in(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
-        let fifo = &mut self.delta_fifo;
+        let queue = &mut self.queue;
         if let Some(version) = &mut self.reflected_version
             && let Reflected::Added(object)
             | Reflected::Updated(object)
@@ -156,16 +171,18 @@ impl ProcessLoop {
             *version = object.resource_version.to_string();
         }
         let left_out = match reflected {
-            Reflected::Added(object) => fifo.add(object).err().into_iter().collect(),
-            Reflected::Updated(object) => fifo.update(object).err().into_iter().collect(),
+            Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
+            Reflected::Updated(object) => queue.update(object).err().into_iter().collect(),
             Reflected::Deleted(object) => {
-                fifo.delete(object, &known_objects).err().into_iter().collect()
+                queue.delete(object, &known_objects).err().into_iter().collect()
             }
             Reflected::Replaced { objects, resource_version } => {
+                let errors = queue.replace(objects, &resource_version, &known_objects);
                 self.reflected_version = Some(resource_version);
-                fifo.replace(objects, &known_objects)
+                errors
             }
             Reflected::Bookmark { resource_version } => {
+                queue.bookmark(&resource_version);
                 self.reflected_version = Some(resource_version);
                 Vec::new()
             }
@@ -201,76 +218,152 @@ impl ProcessLoop {
 
     fn resync(&mut self) {
         if self.shared_processor.resync_due(Instant::now()) {
-            self.delta_fifo.resync(&self.indexer.lister());
+            self.queue.resync(&self.indexer.lister());
         }
     }
 
     /// The first list has been applied: every handler's initial list ends here.
     fn signal_synced(&mut self) {
-        if self.delta_fifo.has_synced() && !*self.has_synced.borrow() {
+        if self.queue.has_synced() && !*self.has_synced.borrow() {
             self.has_synced.send_replace(true);
             self.shared_processor.distribute(&Notification::Synced, false);
         }
     }
 }
 
-/// Applies one object's deltas, oldest first, and removes each that has been applied. What the
-/// cache holds decides what handlers are told, not the delta's name.
+/// What handlers are to be told.
+struct Change {
+    notification: Notification,
+    /// Old and new are the same state.
+    is_sync: bool,
+}
+
+/// Applies deltas to the cache, oldest first, and removes each that has been applied. What the cache
+/// holds decides what handlers are told, not the delta's name.
 ///
-/// client-go: `processDeltas`. Unlike there, an object with another uid is not an update but a
-/// deletion and an addition.
+/// client-go: `processDeltas`, `processDeltasInBatch`, `processReplacedAllInfo`. Unlike there, an
+/// object with another uid is not an update but a deletion and an addition, and the deletion of an
+/// object that the cache does not have is not told.
 fn handle_deltas(
     indexer: &mut Indexer,
-    shared_processor: &mut SharedProcessor,
     deltas: &mut Deltas,
     in_initial_list: bool,
+    changes: &mut Vec<Change>,
 ) {
-    while let Some(delta) = deltas.front().cloned() {
+    while let Some(delta) = deltas.front() {
+        match delta {
+            Delta::ReplacedAll { .. } => {
+                if let Some(Delta::ReplacedAll { resource_version, objects, left_out }) =
+                    deltas.pop_front()
+                {
+                    let list = List { resource_version, objects, left_out };
+                    replace_all(indexer, list, in_initial_list, changes);
+                }
+            }
+            Delta::SyncAll => {
+                let objects = indexer.lister().list();
+                changes.extend(objects.into_iter().map(|it| Change::of_update(it.clone(), it)));
+                deltas.pop_front();
+            }
+            Delta::Bookmark { resource_version } => {
+                indexer.set_resource_version(resource_version.clone());
+                deltas.pop_front();
+            }
+            _ => apply_each(indexer, deltas, in_initial_list, changes),
+        }
+    }
+}
+
+/// Applies the deltas in front that are about one object each, as one transaction.
+fn apply_each(
+    indexer: &mut Indexer,
+    deltas: &mut Deltas,
+    in_initial_list: bool,
+    changes: &mut Vec<Change>,
+) {
+    let mut transaction = indexer.transaction();
+    while let Some(delta) = deltas.front() {
         #[cfg(test)]
-        tests::panic_if_asked(&delta);
+        tests::panic_if_asked(delta);
         match delta {
             Delta::Added(object) | Delta::Updated(object) => {
-                let old = indexer.update(object.clone());
-                distribute_update(shared_processor, old, object, in_initial_list);
+                let old = transaction.update(object.clone());
+                changes.extend(Change::of_state(old, object.clone(), in_initial_list));
             }
             Delta::Replaced(object) | Delta::Sync(object) => {
-                let old = indexer.put(object.clone());
-                distribute_update(shared_processor, old, object, in_initial_list);
+                let old = transaction.put(object.clone());
+                changes.extend(Change::of_state(old, object.clone(), in_initial_list));
             }
             Delta::Deleted(last) => {
-                indexer.delete(&last.key, Some(&last.resource_version));
-                let notification = Notification::Deleted { last, final_state_unknown: false };
-                shared_processor.distribute(&notification, false);
+                let old = transaction.delete(&last.key, Some(&last.resource_version));
+                changes.extend(old.map(|_| Change::of_deletion(last.clone(), false)));
             }
             Delta::DeletedFinalStateUnknown(last) => {
-                indexer.delete(&last.key, None);
-                let notification = Notification::Deleted { last, final_state_unknown: true };
-                shared_processor.distribute(&notification, false);
+                let old = transaction.delete(&last.key, None);
+                changes.extend(old.map(|_| Change::of_deletion(last.clone(), true)));
             }
+            Delta::ReplacedAll { .. } | Delta::SyncAll | Delta::Bookmark { .. } => return,
         }
         deltas.pop_front();
     }
 }
 
-fn distribute_update(
-    shared_processor: &mut SharedProcessor,
-    old: Option<Arc<Object>>,
-    new: Arc<Object>,
+/// The parts of [`Delta::ReplacedAll`].
+struct List {
+    resource_version: String,
+    objects: Vec<Arc<Object>>,
+    left_out: Vec<ObjectKey>,
+}
+
+/// Swaps the whole cache, and finds out what that changed: deletions first, then each object in the
+/// list's order.
+///
+/// client-go: PD-6. Unlike there, an object that a list has twice is added once.
+fn replace_all(
+    indexer: &mut Indexer,
+    List { resource_version, objects, left_out }: List,
     in_initial_list: bool,
+    changes: &mut Vec<Change>,
 ) {
-    match old {
-        Some(old) if old.uid == new.uid => {
-            let is_sync = is_same_state(&old, &new);
-            shared_processor.distribute(&Notification::Updated { old, new }, is_sync);
-        }
-        old => {
-            if let Some(last) = old {
-                let deleted = Notification::Deleted { last, final_state_unknown: true };
-                shared_processor.distribute(&deleted, false);
+    let lister = indexer.lister();
+    let kept = left_out.iter().filter_map(|key| lister.get(key));
+    let new: Vec<_> = objects.iter().cloned().chain(kept).collect();
+    let listed: HashSet<&ObjectKey> = new.iter().map(|object| &object.key).collect();
+    let mut states = indexer.replace(new.clone(), resource_version);
+    let gone = states.values().filter(|last| !listed.contains(&last.key));
+    changes.extend(gone.map(|last| Change::of_deletion(last.clone(), true)));
+    for object in objects {
+        let old = states.insert(object.key.clone(), object.clone());
+        changes.extend(Change::of_state(old, object, in_initial_list));
+    }
+}
+
+impl Change {
+    fn of_update(old: Arc<Object>, new: Arc<Object>) -> Self {
+        let is_sync = is_same_state(&old, &new);
+        Self { notification: Notification::Updated { old, new }, is_sync }
+    }
+
+    fn of_deletion(last: Arc<Object>, final_state_unknown: bool) -> Self {
+        let notification = Notification::Deleted { last, final_state_unknown };
+        Self { notification, is_sync: false }
+    }
+
+    /// An object is in a state now, and the cache had the old one.
+    fn of_state(
+        old: Option<Arc<Object>>,
+        new: Arc<Object>,
+        in_initial_list: bool,
+    ) -> impl Iterator<Item = Self> {
+        let (deletion, change) = match old {
+            Some(old) if old.uid == new.uid => (None, Self::of_update(old, new)),
+            old => {
+                let notification = Notification::Added { object: new, in_initial_list };
+                let addition = Self { notification, is_sync: false };
+                (old.map(|last| Self::of_deletion(last, true)), addition)
             }
-            shared_processor
-                .distribute(&Notification::Added { object: new, in_initial_list }, false);
-        }
+        };
+        deletion.into_iter().chain([change])
     }
 }
 

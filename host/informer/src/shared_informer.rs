@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
-use crate::delta_fifo::{DeltaFifo, TransformFunc};
+use crate::delta_fifo::DeltaFifo;
 use crate::event_handler::ResourceEventHandler;
 use crate::indexer::{IndexError, IndexFunc, Indexer, Lister};
 use crate::lister_watcher::ListerWatcher;
@@ -23,6 +23,8 @@ use crate::object::ObjectKey;
 use crate::pending_notifications::{DeadLetter, DeliveryCounts, DeliveryPolicy};
 use crate::process_loop::{Command, ProcessLoop};
 use crate::processor_listener::{self, ListenerQueue};
+use crate::queue::{Queue, QueueKind, TransformFunc};
+use crate::real_fifo::{RealFifo, RealFifoOptions};
 use crate::reflector::{REFLECTED_MAX, Reflector};
 use crate::shared_processor::SharedProcessor;
 use crate::status::{InformerCounters, ReflectorStatus};
@@ -59,6 +61,17 @@ impl WeakInformer {
     }
 }
 
+/// How an informer follows its resource.
+///
+/// client-go: `SharedIndexInformerOptions`, `SetTransform`.
+#[derive(Clone, Default)]
+pub struct SharedInformerOptions {
+    /// The order in which changes reach cache and handlers.
+    pub queue: QueueKind,
+    /// Applied to each object once, before anything else sees it.
+    pub transform: Option<TransformFunc>,
+}
+
 /// How a handler is served.
 #[derive(Clone, Debug, Default)]
 pub struct HandlerOptions {
@@ -75,8 +88,19 @@ impl SharedInformer {
     /// Starts to follow what `lister_watcher` gives. Must be called in a tokio runtime.
     pub fn start<L: ListerWatcher>(
         lister_watcher: L,
-        transform: Option<TransformFunc>,
+        options: SharedInformerOptions,
     ) -> SharedInformer {
+        let SharedInformerOptions { queue, transform } = options;
+        match queue {
+            QueueKind::Delta => Self::start_with(lister_watcher, DeltaFifo::new(transform)),
+            QueueKind::InOrder => {
+                let queue = RealFifo::new(RealFifoOptions::default(), transform);
+                Self::start_with(lister_watcher, queue)
+            }
+        }
+    }
+
+    fn start_with<L: ListerWatcher, Q: Queue>(lister_watcher: L, queue: Q) -> SharedInformer {
         let (reflected_tx, reflected_rx) = mpsc::channel(REFLECTED_MAX);
         let (commands_tx, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (status_tx, status) = watch::channel(ReflectorStatus::default());
@@ -89,7 +113,7 @@ impl SharedInformer {
         let process_loop = ProcessLoop {
             reflected: reflected_rx,
             commands: commands_rx,
-            delta_fifo: DeltaFifo::new(transform),
+            queue,
             indexer,
             shared_processor: SharedProcessor::default(),
             has_synced: synced_tx,

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use informer::{Delivery, DeliveryPolicy, HandlerOptions, HandlerRegistration, SharedInformer};
+use informer::{
+    Delivery, DeliveryPolicy, HandlerOptions, HandlerRegistration, SharedInformer,
+    SharedInformerOptions,
+};
 use tokio::time::sleep;
 
 use crate::recorder::{Answer, Recorder, Recording, line};
@@ -121,7 +124,7 @@ struct Handler {
 impl Stage {
     fn new() -> Self {
         let server = ScriptedServer::default();
-        let informer = SharedInformer::start(server.clone(), None);
+        let informer = SharedInformer::start(server.clone(), SharedInformerOptions::default());
         Self { server, informer, handlers: Vec::new() }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use informer::{
-    DeliveryPolicy, HandlerOptions, HandlerRegistration, IndexFunc, NAMESPACE_INDEX, SharedInformer,
+    DeliveryPolicy, HandlerOptions, HandlerRegistration, IndexFunc, NAMESPACE_INDEX, QueueKind,
+    SharedInformer, SharedInformerOptions,
 };
 use tokio::time::sleep;
 
@@ -53,6 +54,7 @@ struct Outcome {
 struct Simulation {
     rng: fastrand::Rng,
     server: Server,
+    queue: QueueKind,
     informer: SharedInformer,
     names: Vec<String>,
     handlers: Vec<Handler>,
@@ -93,8 +95,11 @@ impl Simulation {
         for _ in 0..rng.u8(0..20) {
             server.mutate(rng.choice(&names).expect("a name"));
         }
-        let informer = SharedInformer::start(server.clone(), None);
-        Self { rng, server, informer, names, handlers: Vec::new(), testimonies: Vec::new() }
+        let queue = if rng.bool() { QueueKind::Delta } else { QueueKind::InOrder };
+        let options = SharedInformerOptions { queue, ..Default::default() };
+        let informer = SharedInformer::start(server.clone(), options);
+        let (handlers, testimonies) = (Vec::new(), Vec::new());
+        Self { rng, server, queue, informer, names, handlers, testimonies }
     }
 
     async fn run(mut self) -> Outcome {
@@ -173,7 +178,8 @@ impl Simulation {
         let options = HandlerOptions { delivery, resync_period, runtime: None };
         let testimony = Testimony::default();
         let lister = self.informer.lister().clone();
-        let witness = Witness { testimony: testimony.clone(), lister, habits };
+        let in_order = (self.queue == QueueKind::InOrder).then(|| self.server.clone());
+        let witness = Witness { testimony: testimony.clone(), lister, habits, in_order };
         let registration = Arc::new(self.informer.add_event_handler(witness, options).await);
         self.testimonies.push(testimony.clone());
         self.handlers.push(Handler { registration, testimony });

@@ -35,7 +35,8 @@ impl ApiListerWatcher {
 
     fn request(&self, query: &[(&str, &str)]) -> Result<Request<Body>, ListerWatcherError> {
         use kube::Resource;
-        let WatchedResource { kind, namespace, label_selector, field_selector } = &self.resource;
+        let WatchedResource { kind, namespace, label_selector, field_selector, .. } =
+            &self.resource;
         let mut uri = DynamicObject::url_path(kind, namespace.as_deref());
         let selectors = [("labelSelector", label_selector), ("fieldSelector", field_selector)];
         let selectors = selectors.iter().map(|(name, selector)| (*name, selector.as_str()));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use informer::QueueKind;
 use kube::Client;
 use kube::core::{ApiResource, GroupVersion, GroupVersionKind};
 use kube::discovery::{Discovery, Scope, oneshot, verbs};
@@ -19,6 +20,15 @@ pub struct WatchedResource {
     pub label_selector: String,
     /// In the server's syntax; empty selects everything.
     pub field_selector: String,
+    /// The order in which its changes come.
+    pub queue: QueueKind,
+}
+
+impl WatchedResource {
+    /// The objects are the same, also if their changes come in another order.
+    pub fn is_same_collection(&self, other: &Self) -> bool {
+        *self == Self { queue: self.queue, ..other.clone() }
+    }
 }
 
 impl fmt::Display for WatchedResource {
@@ -33,7 +43,10 @@ impl fmt::Display for WatchedResource {
         if !self.field_selector.is_empty() {
             write!(f, " with fields {}", self.field_selector)?;
         }
-        Ok(())
+        match self.queue {
+            QueueKind::Delta => Ok(()),
+            QueueKind::InOrder => f.write_str(", in order"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use informer::QueueKind;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
@@ -31,6 +32,8 @@ pub struct WatchDeclaration {
     pub label_selector: String,
     /// In the server's syntax; empty selects everything.
     pub field_selector: String,
+    /// The order in which its changes come.
+    pub queue: QueueKind,
 }
 
 /// Why a module cannot be used. Each says what to do about it.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use informer::Object;
+use informer::{Object, QueueKind};
 use tokio::sync::Mutex;
 use wasmtime::Store;
 
@@ -65,6 +65,7 @@ impl SharedGuest {
             namespaces: watch.namespaces,
             label_selector: watch.label_selector,
             field_selector: watch.field_selector,
+            queue: QueueKind::default(),
         });
         let watches = watches.collect();
         let instance = Arc::new(Mutex::new(Some(instance)));

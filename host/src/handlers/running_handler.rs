@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use informer::{DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, SharedInformer};
+use informer::{
+    DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, SharedInformer,
+    SharedInformerOptions,
+};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -105,12 +108,16 @@ impl RunningHandler {
                         them from the module's `watches`"
                 .to_owned());
         }
-        let mut resources = Vec::new();
+        let mut resources = Vec::<WatchedResource>::new();
         for watch in &watches {
             for resource in self.find(at, watch).await? {
                 // What is named twice is watched once.
-                if !resources.contains(&resource) {
-                    resources.push(resource);
+                match resources.iter().find(|it| it.is_same_collection(&resource)) {
+                    None => resources.push(resource),
+                    Some(twin) if twin.queue == resource.queue => {}
+                    Some(twin) => {
+                        return Err(format!("it watches {twin} and {resource}: name one `queue`"));
+                    }
                 }
             }
         }
@@ -197,6 +204,7 @@ impl RunningHandler {
             namespace,
             label_selector: watch.label_selector.clone(),
             field_selector: watch.field_selector.clone(),
+            queue: watch.queue,
         };
         Ok(match namespaces.as_slice() {
             [] => vec![in_namespace(None)],
@@ -248,7 +256,8 @@ impl RunningHandler {
 fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
     at.informers.informer(resource.clone(), || {
         let lister_watcher = ApiListerWatcher::new(at.client.clone(), resource.clone());
-        SharedInformer::start(lister_watcher, None)
+        let options = SharedInformerOptions { queue: resource.queue, ..Default::default() };
+        SharedInformer::start(lister_watcher, options)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use informer::{BACKOFF_MAX, DeliveryPolicy};
+use informer::{BACKOFF_MAX, DeliveryPolicy, QueueKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 use serde::Deserialize;
@@ -72,6 +72,17 @@ pub struct WatchSpec {
     /// In the server's syntax.
     #[serde(default)]
     pub field_selector: String,
+    /// The order in which its changes come: `delta` (the default) or `in-order`.
+    #[serde(default, with = "QueueSpec")]
+    pub queue: QueueKind,
+}
+
+/// [`QueueKind`] in a document.
+#[derive(Deserialize)]
+#[serde(remote = "QueueKind", rename_all = "kebab-case")]
+enum QueueSpec {
+    Delta,
+    InOrder,
 }
 
 /// What the module may use; what is absent has the host's default.
@@ -195,6 +206,7 @@ impl WatchSpec {
             namespaces: self.namespaces.clone(),
             label_selector: selector.to_string(),
             field_selector: self.field_selector.clone(),
+            queue: self.queue,
         })
     }
 }
@@ -239,7 +251,7 @@ mod tests {
     fn a_full_spec_is_read() {
         let spec = spec(
             "  watches:\n    - { apiVersion: v1, kind: Pod, namespaces: [prod], \
-             labelSelector: { matchLabels: { app: web } } }\n  \
+             labelSelector: { matchLabels: { app: web } }, queue: in-order }\n  \
              config: { greeting: hello }\n  \
              limits: { memory: 16Mi, cpuPerCall: 50ms }\n  \
              delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n",
@@ -247,6 +259,7 @@ mod tests {
         .unwrap();
         let watch = &spec.watches().unwrap()[0];
         assert_eq!((&*watch.kind, &*watch.label_selector), ("Pod", "app=web"));
+        assert_eq!(watch.queue, QueueKind::InOrder);
         assert_eq!(watch.namespaces, ["prod"]);
         assert_eq!(spec.config.as_ref().unwrap()["greeting"], "hello");
         assert_eq!(spec.limits().memory, 16 << 20);
@@ -275,6 +288,10 @@ mod tests {
             ("  delivery: { buffer: 0 }\n", "spec.delivery.buffer"),
             ("  delivery: { backoff: 1h }\n", "spec.delivery.backoff"),
             ("  watches: [{ kind: Pod }]\n", "apiVersion"),
+            (
+                "  watches: [{ apiVersion: v1, kind: Pod, queue: fifo }]\n",
+                "expected one of delta, in-order",
+            ),
             ("  watches: [{ apiVersion: v1, kind: \"\" }]\n", "spec.watches[0]"),
             (
                 "  watches: [{ apiVersion: v1, kind: Pod, labelSelector: { matchExpressions: \

@@ -4,85 +4,19 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::indexer::Indexer;
 use crate::objects::{key, object, text};
+use crate::queue::fixture::Known;
 
-/// The queue and what its consumer knows, spelled as text.
-struct Queue {
-    fifo: DeltaFifo,
-    known: Indexer,
-}
+type Fifo = Known<DeltaFifo>;
 
-impl Queue {
-    fn knowing(known: &[&str]) -> Self {
-        let mut indexer = Indexer::new();
-        for object in known.iter().map(|it| self::object(it)) {
-            indexer.update(object);
-        }
-        Self { fifo: DeltaFifo::new(None), known: indexer }
-    }
-
-    fn add(&mut self, text: &str) -> &mut Self {
-        self.fifo.add(object(text)).unwrap();
-        self
-    }
-
-    fn update(&mut self, text: &str) -> &mut Self {
-        self.fifo.update(object(text)).unwrap();
-        self
-    }
-
-    fn delete(&mut self, text: &str) -> &mut Self {
-        self.fifo.delete(object(text), &self.known.lister()).unwrap();
-        self
-    }
-
-    fn replace(&mut self, texts: &[&str]) -> &mut Self {
-        let objects = texts.iter().map(|it| object(it)).collect();
-        assert_eq!(self.fifo.replace(objects, &self.known.lister()), Vec::<String>::new());
-        self
-    }
-
-    fn resync(&mut self) -> &mut Self {
-        self.fifo.resync(&self.known.lister());
-        self
-    }
-
-    /// The oldest key's deltas as text, and whether they belong to the first list.
-    fn pop(&mut self) -> Option<(String, bool)> {
-        let mut popped = None;
-        let result = self.fifo.pop(|deltas, in_initial_list| {
-            popped = Some((spelled(deltas), in_initial_list));
-            Ok(())
-        });
-        assert_eq!(popped.is_some(), result == Popped::Processed(Ok(())));
-        popped
-    }
-
-    fn pop_all(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.pop()).map(|(deltas, _)| deltas).collect()
-    }
-}
-
-fn spelled(deltas: &Deltas) -> String {
-    let spell = |delta: &Delta| {
-        let name = match delta {
-            Delta::Added(_) => "added",
-            Delta::Updated(_) => "updated",
-            Delta::Deleted(_) => "deleted",
-            Delta::Replaced(_) => "replaced",
-            Delta::Sync(_) => "sync",
-            Delta::DeletedFinalStateUnknown(_) => "unknown",
-        };
-        format!("{name} {}", text(delta.object()))
-    };
-    deltas.iter().map(spell).collect::<Vec<_>>().join(", ")
+fn knowing(known: &[&str]) -> Fifo {
+    Known::new(DeltaFifo::new(None), known)
 }
 
 /// ★1 client-go: `TestDeltaFIFO_replaceWithDeleteDeltaIn` (issue 83810).
 #[test]
 fn an_object_that_a_list_brings_back_after_its_deletion_is_not_lost() {
-    let mut queue = Queue::knowing(&["foo@1"]);
+    let mut queue = knowing(&["foo@1"]);
     queue.delete("foo@1").replace(&["foo@2"]);
     assert_eq!(queue.pop_all(), ["deleted foo@1, replaced foo@2"]);
 }
@@ -91,7 +25,7 @@ fn an_object_that_a_list_brings_back_after_its_deletion_is_not_lost() {
 /// `EmitDeltaTypeReplaced` is the same as with it here. There is always a set of known objects.
 #[test]
 fn a_list_deletes_what_was_only_queued() {
-    type Operations = fn(&mut Queue) -> &mut Queue;
+    type Operations = fn(&mut Fifo) -> &mut Fifo;
     let cases: [(Operations, &str); 6] = [
         (|q| q.add("foo@5").replace(&[]), "added foo@5, unknown foo@5"),
         (
@@ -110,7 +44,7 @@ fn a_list_deletes_what_was_only_queued() {
         ),
     ];
     for (operations, expected) in cases {
-        let mut queue = Queue::knowing(&[]);
+        let mut queue = knowing(&[]);
         operations(&mut queue);
         assert_eq!(queue.pop_all(), [expected]);
         assert!(queue.fifo.is_empty());
@@ -120,7 +54,7 @@ fn a_list_deletes_what_was_only_queued() {
 /// ★3 client-go: `TestDeltaFIFO_addUpdate`.
 #[test]
 fn all_changes_of_one_object_are_popped_at_once() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@10").update("foo@12").delete("foo@15");
     assert_eq!(queue.fifo.len(), 1);
     assert_eq!(queue.pop_all(), ["added foo@10, updated foo@12, deleted foo@15"]);
@@ -138,7 +72,7 @@ fn an_object_is_transformed_once_and_a_tombstone_not_again() {
             Ok(object)
         })
     };
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.fifo = DeltaFifo::new(Some(counting));
     queue.add("foo@10").add("bar@11").update("foo@12").delete("foo@15").replace(&[]);
     queue.add("bar@16").replace(&[]);
@@ -152,7 +86,7 @@ fn an_object_is_transformed_once_and_a_tombstone_not_again() {
 /// ★5 client-go: `TestDeltaFIFO_enqueueingNoLister`.
 #[test]
 fn the_deletion_of_an_unknown_object_is_dropped() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@10").update("bar@15").add("qux@17").delete("qux@18").delete("baz@20");
     assert_eq!(queue.pop_all(), ["added foo@10", "updated bar@15", "added qux@17, deleted qux@18"]);
 }
@@ -160,7 +94,7 @@ fn the_deletion_of_an_unknown_object_is_dropped() {
 /// ★6 client-go: `TestDeltaFIFO_ResyncNonExisting`.
 #[test]
 fn a_resync_adds_nothing_to_a_queued_deletion() {
-    let mut queue = Queue::knowing(&["foo@5"]);
+    let mut queue = knowing(&["foo@5"]);
     queue.delete("foo@10").resync();
     assert_eq!(queue.pop_all(), ["deleted foo@10"]);
 }
@@ -168,7 +102,7 @@ fn a_resync_adds_nothing_to_a_queued_deletion() {
 /// ★7 client-go: `TestDeltaFIFO_ReplaceMakesDeletions`.
 #[test]
 fn a_list_deletes_what_it_does_not_have() {
-    type Operations = fn(&mut Queue) -> &mut Queue;
+    type Operations = fn(&mut Fifo) -> &mut Fifo;
     let known: &[&str] = &["foo@5", "bar@6", "baz@7"];
     let cases: [(&[&str], Operations, &[&str]); 5] = [
         (
@@ -202,7 +136,7 @@ fn a_list_deletes_what_it_does_not_have() {
         ),
     ];
     for (known, operations, expected) in cases {
-        let mut queue = Queue::knowing(known);
+        let mut queue = knowing(known);
         operations(&mut queue);
         assert_eq!(queue.pop_all(), expected);
     }
@@ -211,14 +145,14 @@ fn a_list_deletes_what_it_does_not_have() {
 /// ★8 client-go: `TestDeltaFIFO_UpdateResyncRace`.
 #[test]
 fn a_resync_does_not_follow_a_queued_update_with_an_older_state() {
-    let mut queue = Queue::knowing(&["foo@5"]);
+    let mut queue = knowing(&["foo@5"]);
     queue.update("foo@6").resync();
     assert_eq!(queue.pop_all(), ["updated foo@6"]);
 }
 
 #[test]
 fn a_resync_gives_every_known_object_that_is_not_queued() {
-    let mut queue = Queue::knowing(&["foo@5", "bar@6", "baz@7"]);
+    let mut queue = knowing(&["foo@5", "bar@6", "baz@7"]);
     queue.update("foo@8").resync();
     let popped = queue.pop_all();
     assert_eq!(popped[0], "updated foo@8");
@@ -230,7 +164,7 @@ fn a_resync_gives_every_known_object_that_is_not_queued() {
 /// ★9 client-go: `TestDeltaFIFO_HasSyncedCorrectOnDeletion`.
 #[test]
 fn deletions_that_the_first_list_finds_belong_to_it() {
-    let mut queue = Queue::knowing(&["foo@5", "bar@6", "baz@7"]);
+    let mut queue = knowing(&["foo@5", "bar@6", "baz@7"]);
     queue.replace(&["foo@5"]);
     let mut popped = Vec::new();
     for _ in 0..3 {
@@ -247,7 +181,7 @@ fn deletions_that_the_first_list_finds_belong_to_it() {
 /// ★10 client-go: `TestDeltaFIFO_detectLineJumpers`.
 #[test]
 fn a_changed_object_keeps_its_place_in_the_line_and_gets_a_new_one_once_popped() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@10").add("bar@1").add("foo@11").add("foo@13").add("zab@30");
     assert_eq!(queue.pop().unwrap().0, "added foo@10, added foo@11, added foo@13");
     queue.add("foo@14");
@@ -257,13 +191,13 @@ fn a_changed_object_keeps_its_place_in_the_line_and_gets_a_new_one_once_popped()
 /// ★11 client-go: `TestDeltaFIFO_HasSynced`.
 #[test]
 fn the_queue_has_synced_when_the_first_list_is_popped() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     assert!(!queue.fifo.has_synced());
     assert!(queue.add("a@1").fifo.has_synced());
 
-    assert!(Queue::knowing(&[]).replace(&[]).fifo.has_synced());
+    assert!(knowing(&[]).replace(&[]).fifo.has_synced());
 
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     assert!(!queue.replace(&["a@1", "b@2"]).fifo.has_synced());
     assert_eq!(queue.pop(), Some(("replaced a@1".to_owned(), true)));
     assert!(!queue.fifo.has_synced());
@@ -273,7 +207,7 @@ fn the_queue_has_synced_when_the_first_list_is_popped() {
     assert!(queue.fifo.has_synced());
     assert_eq!(queue.pop(), Some(("replaced a@1".to_owned(), false)));
 
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.replace(&["a@1", "a@1"]);
     assert_eq!(queue.pop_all(), ["replaced a@1, replaced a@1"]);
     assert!(queue.fifo.has_synced());
@@ -281,14 +215,14 @@ fn the_queue_has_synced_when_the_first_list_is_popped() {
 
 #[test]
 fn the_first_list_counts_what_was_known_and_what_it_has_once_each() {
-    let mut queue = Queue::knowing(&["known@1"]);
+    let mut queue = knowing(&["known@1"]);
     queue.replace(&["a@1", "known@1"]);
     assert_eq!(queue.fifo.initial_population_count, 2);
 }
 
 #[test]
 fn two_deletions_are_one_and_the_known_final_state_wins() {
-    let mut queue = Queue::knowing(&["foo@5"]);
+    let mut queue = knowing(&["foo@5"]);
     queue.delete("foo@6").delete("foo@7");
     assert_eq!(queue.pop_all(), ["deleted foo@6"]);
     queue.replace(&[]).delete("foo@8");
@@ -297,7 +231,7 @@ fn two_deletions_are_one_and_the_known_final_state_wins() {
 
 #[test]
 fn a_closed_queue_gives_what_it_has_and_then_says_that_it_is_closed() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@5");
     queue.fifo.close();
     assert!(queue.fifo.is_closed());
@@ -308,7 +242,7 @@ fn a_closed_queue_gives_what_it_has_and_then_says_that_it_is_closed() {
 
 #[test]
 fn what_was_not_processed_goes_to_the_end_of_the_line() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@5").update("foo@6").add("bar@7");
     let popped = queue.fifo.pop(|deltas, _| {
         deltas.pop_front();
@@ -327,7 +261,7 @@ fn what_was_not_processed_goes_to_the_end_of_the_line() {
 
 #[test]
 fn what_is_put_back_does_not_follow_what_is_newer() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.add("foo@6");
     queue.fifo.add_if_not_present(key("foo"), Deltas::from([Delta::Added(object("foo@5"))]));
     queue.fifo.add_if_not_present(key("bar"), Deltas::new());
@@ -336,7 +270,7 @@ fn what_is_put_back_does_not_follow_what_is_newer() {
 
 #[test]
 fn an_object_of_the_first_list_that_is_put_back_still_belongs_to_it() {
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.replace(&["foo@5"]);
     queue.fifo.pop(|_, _| Err(ProcessError::Requeue));
     assert!(!queue.fifo.has_synced());
@@ -356,12 +290,12 @@ fn picky() -> TransformFunc {
 
 #[test]
 fn an_object_whose_transform_fails_is_left_out_and_not_deleted() {
-    let mut queue = Queue::knowing(&["foo@5"]);
+    let mut queue = knowing(&["foo@5"]);
     queue.fifo = DeltaFifo::new(Some(picky()));
     assert!(queue.fifo.add(object("a@13")).is_err());
     assert!(queue.fifo.update(object("foo@14")).is_err());
     let list = vec![object("foo@13"), object("bar@14"), object("baz@15")];
-    let errors = queue.fifo.replace(list, &queue.known.lister());
+    let errors = queue.fifo.replace(list, "", &queue.known.lister());
     assert_eq!(errors, ["13 is refused", "the transform panicked"]);
     assert_eq!(queue.pop_all(), ["replaced baz@15"]);
     assert!(queue.fifo.has_synced());
@@ -369,7 +303,7 @@ fn an_object_whose_transform_fails_is_left_out_and_not_deleted() {
 
 #[test]
 fn a_deletion_whose_transform_fails_gives_the_last_known_state() {
-    let mut queue = Queue::knowing(&["foo@5"]);
+    let mut queue = knowing(&["foo@5"]);
     queue.fifo = DeltaFifo::new(Some(picky()));
     let lister = queue.known.lister();
     assert!(queue.fifo.delete(object("foo@13"), &lister).is_err());
@@ -384,7 +318,7 @@ fn a_deletion_whose_transform_fails_gives_the_last_known_state() {
 #[test]
 fn a_transform_may_move_an_object_and_its_deletion_follows() {
     let upper: TransformFunc = Arc::new(|object| Ok(self::object(&text(&object).to_uppercase())));
-    let mut queue = Queue::knowing(&[]);
+    let mut queue = knowing(&[]);
     queue.fifo = DeltaFifo::new(Some(upper));
     queue.add("foo@5").delete("foo@6").replace(&["bar@7"]);
     assert_eq!(queue.pop_all(), ["added FOO@5, deleted FOO@6", "replaced BAR@7"]);

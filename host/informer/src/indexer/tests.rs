@@ -30,7 +30,7 @@ fn an_index_value_without_objects_is_forgotten() {
     assert_eq!(indexer.lister().index_values("uid"), Ok(vec!["x".to_owned()]));
     indexer.delete(&key("a"), None);
     assert_eq!(indexer.lister().index_values("uid"), Ok(Vec::new()));
-    assert!(indexer.write().indices["uid"].keys_by_value.is_empty());
+    assert!(indexer.transaction().0.indices["uid"].keys_by_value.is_empty());
 }
 
 /// ★24 client-go: `TestThreadSafeStoreIndexingFunctionsWithMultipleValues`.

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::delta_fifo::TransformFunc;
+use crate::delta_fifo::DeltaFifo;
 use crate::indexer::Lister;
 use crate::objects::{key, object, text, texts};
 use crate::pending_notifications::{DeliveryPolicy, Next};
+use crate::queue::TransformFunc;
 use crate::recorder::line;
 
 mod failures;
+mod in_order;
 
 thread_local! {
     /// How often applying a state of an object panics, by its text.
@@ -20,7 +22,7 @@ thread_local! {
 /// Stands where a bug in applying deltas would.
 pub(super) fn panic_if_asked(delta: &Delta) {
     PANICS.with_borrow_mut(|panics| {
-        if let Some(times) = panics.get_mut(&text(delta.object()))
+        if let Some(times) = delta.object().and_then(|it| panics.get_mut(&text(it)))
             && *times > 0
         {
             *times -= 1;
@@ -59,7 +61,7 @@ impl Looping {
         let process_loop = ProcessLoop {
             reflected: reflected_rx,
             commands: commands_rx,
-            delta_fifo: DeltaFifo::new(transform),
+            queue: DeltaFifo::new(transform),
             indexer,
             shared_processor: SharedProcessor::default(),
             has_synced: has_synced_tx,

@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn start(list: &str) -> (ScriptedServer, SharedInformer) {
     let server = ScriptedServer::default();
     server.on_list(list);
-    (server.clone(), SharedInformer::start(server, None))
+    (server.clone(), SharedInformer::start(server, SharedInformerOptions::default()))
 }
 
 /// Adds a handler that handles everything at once.
@@ -109,7 +109,8 @@ async fn every_object_is_transformed_once_before_anybody_sees_it() {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(crate::objects::object(&crate::objects::text(&object).to_uppercase()))
     });
-    let informer = SharedInformer::start(server.clone(), Some(upper));
+    let options = SharedInformerOptions { transform: Some(upper), ..Default::default() };
+    let informer = SharedInformer::start(server.clone(), options);
     let (_registration, told) = add(&informer).await;
     settle().await;
     assert_eq!(

@@ -7,7 +7,8 @@ use std::time::Duration;
 use informer::{Delivery, Handled, Lister, Notification, Object, ObjectKey, ResourceEventHandler};
 use tokio::time::{Instant, sleep};
 
-use crate::objects::text;
+use super::server::Server;
+use crate::objects::{text, texts};
 use crate::recorder::line;
 
 /// A handler that checks each delivery, and fails, waits or panics as its seed says.
@@ -15,6 +16,8 @@ pub(crate) struct Witness {
     pub(crate) testimony: Testimony,
     pub(crate) lister: Lister,
     pub(crate) habits: Habits,
+    /// With the in-order queue: what the cache is compared with.
+    pub(crate) in_order: Option<Server>,
 }
 
 /// How a handler behaves.
@@ -191,6 +194,15 @@ impl Seen {
         self.check(ok, &format!("told before the cache ({cached:?})"), delivery);
     }
 
+    /// At every callback, the cache is one state that the collection had.
+    fn check_snapshot(&mut self, delivery: &Delivery, lister: &Lister, server: &Server) {
+        let (objects, version) = lister.snapshot();
+        let cached = texts(objects);
+        let collection = texts(server.objects_at(version.parse().expect("a version of ours")));
+        let rule = format!("the cache is {cached:?} at {version}, where it was {collection:?}");
+        self.check(cached == collection, &rule, delivery);
+    }
+
     fn end(&mut self, delivery: &Delivery, handled: &Handled, retries_max: u32) {
         self.busy = false;
         let failed = match handled {
@@ -256,6 +268,9 @@ impl Witness {
 impl ResourceEventHandler for Witness {
     async fn handle(&mut self, delivery: &Delivery) -> Handled {
         self.testimony.seen().begin(delivery, &self.lister, self.habits.resyncs);
+        if let Some(server) = &self.in_order {
+            self.testimony.seen().check_snapshot(delivery, &self.lister, server);
+        }
         let (wait, handled) = self.answer(delivery);
         if !wait.is_zero() {
             sleep(wait).await;

@@ -86,6 +86,11 @@ impl Server {
         self.world().objects.values().cloned().collect()
     }
 
+    /// The objects as they were at this version.
+    pub(crate) fn objects_at(&self, version: u64) -> Vec<Arc<Object>> {
+        self.world().objects_at(version).into_values().collect()
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.world().version
     }

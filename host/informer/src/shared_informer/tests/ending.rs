@@ -152,7 +152,7 @@ async fn stopping_may_be_given_up_or_done_twice_and_still_closes_the_handlers() 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_the_sync_of_an_informer_that_has_stopped() {
     let server = ScriptedServer::default();
-    let informer = SharedInformer::start(server, None);
+    let informer = SharedInformer::start(server, SharedInformerOptions::default());
     let (registration, told) = add(&informer).await;
     settle().await;
     let (informer_synced, handler_synced, ()) = futures_util::future::join3(

@@ -1,0 +1,102 @@
+//! What is ours about the queue; client-go's scenarios of `the_real_fifo_test.go`.
+
+use super::*;
+use crate::objects::{key, object};
+use crate::queue::fixture::{Known, spelled};
+
+fn knowing(
+    atomic_events: bool,
+    known: &[&str],
+    transform: Option<TransformFunc>,
+) -> Known<RealFifo> {
+    let options = RealFifoOptions { atomic_events, ..RealFifoOptions::default() };
+    Known::new(RealFifo::new(options, transform), known)
+}
+
+/// Refuses version 13.
+fn refusing() -> Option<TransformFunc> {
+    Some(Arc::new(|object| match &*object.resource_version {
+        "13" => Err("13 is refused".to_owned()),
+        _ => Ok(object),
+    }))
+}
+
+/// client-go: AT-1, where the whole list is refused, for ever if need be.
+#[test]
+fn an_object_whose_transform_fails_is_left_out_of_a_list_and_not_deleted() {
+    let mut queue = knowing(true, &["a@1", "b@2"], refusing());
+    let objects = vec![object("a@5"), object("b@13")];
+    assert_eq!(queue.fifo.replace(objects, "20", &queue.known.lister()), ["13 is refused"]);
+    let (resource_version, objects) = ("20".to_owned(), vec![object("a@5")]);
+    let list = Delta::ReplacedAll { resource_version, objects, left_out: vec![key("b")] };
+    assert_eq!(queue.fifo.items, [list]);
+
+    let mut queue = knowing(false, &["a@1", "b@2", "c@3"], refusing());
+    let objects = vec![object("a@5"), object("b@13")];
+    assert_eq!(queue.fifo.replace(objects, "20", &queue.known.lister()), ["13 is refused"]);
+    assert_eq!(queue.pop_all(), ["unknown c@3", "replaced a@5"]);
+}
+
+#[test]
+fn a_deletion_whose_transform_fails_is_one_of_the_last_state_that_is_known() {
+    let mut queue = knowing(true, &["a@1", "b@2"], refusing());
+    queue.add("a@5");
+    for deleted in ["a@13", "b@13", "c@13"] {
+        let refused = queue.fifo.delete(object(deleted), &queue.known.lister());
+        assert_eq!(refused, Err("13 is refused".to_owned()));
+    }
+    assert_eq!(queue.pop_all(), ["added a@5", "unknown a@5", "unknown b@2"]);
+}
+
+/// Pops everything that can be given together, and fails on the state.
+fn pop_failing_on(queue: &mut Known<RealFifo>, state: &str) -> String {
+    let mut applied = Deltas::new();
+    queue.fifo.pop_batch(|deltas, _| {
+        while let Some(delta) = deltas.front() {
+            if spelled(&[delta.clone()].into()).contains(state) {
+                return Err(ProcessError::Failed("a bug".to_owned()));
+            }
+            applied.extend(deltas.pop_front());
+        }
+        Ok(())
+    });
+    spelled(&applied)
+}
+
+#[test]
+fn what_cannot_be_applied_goes_behind_the_others_unless_something_newer_is_queued() {
+    let mut queue = knowing(true, &[], None);
+    queue.add("a@1").add("b@2").add("c@3").add("d@4").update("a@5");
+    assert_eq!(pop_failing_on(&mut queue, "b@2"), "added a@1");
+    assert_eq!(queue.pop_all(), ["added c@3", "added d@4", "updated a@5", "added b@2"]);
+
+    queue.add("a@1").update("a@5").add("b@6");
+    assert_eq!(pop_failing_on(&mut queue, "a@1"), "");
+    assert_eq!(queue.pop_all(), ["updated a@5", "added b@6"]);
+}
+
+#[test]
+fn what_cannot_be_applied_still_belongs_to_the_first_list() {
+    let mut queue = knowing(false, &[], None);
+    queue.replace(&["a@1", "b@2", "c@3"]).update("d@4");
+    assert_eq!(pop_failing_on(&mut queue, "a@1"), "");
+    assert!(!queue.fifo.has_synced());
+    let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+    let expected = [
+        ("replaced b@2", true),
+        ("replaced c@3", true),
+        ("replaced a@1", true),
+        ("updated d@4", false),
+    ];
+    assert_eq!(popped, expected.map(|(text, initial)| (text.to_owned(), initial)));
+}
+
+#[test]
+fn a_list_that_cannot_be_applied_stays_in_front() {
+    let mut queue = knowing(true, &[], None);
+    queue.replace(&["a@1"]).update("b@2");
+    assert_eq!(pop_failing_on(&mut queue, "a@1"), "");
+    assert!(!queue.fifo.has_synced());
+    assert_eq!(queue.pop(), Some(("replaced-all rv=100 a@1".to_owned(), true)));
+    assert_eq!(queue.pop(), Some(("updated b@2".to_owned(), false)));
+}
