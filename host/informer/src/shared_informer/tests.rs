@@ -97,29 +97,89 @@ async fn scenario_49_indexer() {
     assert_eq!(informer.add_index("labels-again", labels).await, exists);
 }
 
-/// ★46 client-go: `TestReflectorRespectStoreTransformer`, where initial objects are transformed
-/// twice (WL-10).
+/// Every queue; none stands for the one that nobody can choose, in order with a list item by item.
+const QUEUES: [Option<QueueKind>; 3] = [Some(QueueKind::Delta), Some(QueueKind::InOrder), None];
+
+fn start_with(
+    server: &ScriptedServer,
+    queue: Option<QueueKind>,
+    transform: Option<TransformFunc>,
+) -> SharedInformer {
+    match queue {
+        Some(queue) => {
+            SharedInformer::start(server.clone(), SharedInformerOptions { queue, transform })
+        }
+        None => {
+            let options = RealFifoOptions { atomic_events: false, ..RealFifoOptions::default() };
+            SharedInformer::start_with(server.clone(), RealFifo::new(options, transform))
+        }
+    }
+}
+
+/// ★46 client-go: `TestReflectorRespectStoreTransformer`, where it is called five times, twice for each
+/// initial object (WL-10), and three times here.
 #[tokio::test(start_paused = true)]
-async fn every_object_is_transformed_once_before_anybody_sees_it() {
-    let server = ScriptedServer::default();
-    server.on_watch_list("added a@1; added b@2; end rv=2; added c@3");
+async fn scenario_46_reflector_respect_store_transformer() {
     let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = calls.clone();
     let upper: TransformFunc = Arc::new(move |object| {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(crate::objects::object(&crate::objects::text(&object).to_uppercase()))
     });
-    let options = SharedInformerOptions { transform: Some(upper), ..Default::default() };
-    let informer = SharedInformer::start(server.clone(), options);
-    let (_registration, told) = add(&informer).await;
-    settle().await;
-    assert_eq!(
-        sorted(told.take()),
-        ["added A@1 initial", "added B@2 initial", "added C@3", "synced"]
-    );
-    assert_eq!(texts(informer.lister().list()), ["A@1", "B@2", "C@3"]);
-    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 3);
-    assert_eq!(server.asked(), ["watch-list rv="]);
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_watch_list("added a@1; added b@2; end rv=2; added c@3");
+        let informer = start_with(&server, queue, Some(upper.clone()));
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(
+            sorted(told.take()),
+            ["added A@1 initial", "added B@2 initial", "added C@3", "synced"]
+        );
+        assert_eq!(texts(informer.lister().list()), ["A@1", "B@2", "C@3"]);
+        assert_eq!(calls.swap(0, std::sync::atomic::Ordering::Relaxed), 3);
+        assert_eq!(server.asked(), ["watch-list rv="]);
+    }
+}
+
+/// ★58 client-go: `TestResetWatch`.
+#[tokio::test(start_paused = true)]
+async fn scenario_58_reset_watch() {
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_list("rv=1 default/pod-1@1");
+        let informer = start_with(&server, queue, None);
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(told.take(), ["added default/pod-1@1 initial", "synced"]);
+        server.on_list("rv=3 default/pod-1@2 default/pod-2@3").say("expired");
+        sleep(2 * SECOND).await;
+        let expected = ["added default/pod-2@3", "updated default/pod-1@1 default/pod-1@2"];
+        assert_eq!(sorted(told.take()), expected);
+    }
+}
+
+/// ★59 client-go: `TestStoreResourceVersion`. Also with the queues for which the cache has no version
+/// there (ST-10).
+#[tokio::test(start_paused = true)]
+async fn scenario_59_store_resource_version() {
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_list("rv=1 default/pod-1@1");
+        let informer = start_with(&server, queue, None);
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(told.take(), ["added default/pod-1@1 initial", "synced"]);
+        assert_eq!(informer.lister().resource_version(), "1");
+        server.say("modified default/pod-1@2");
+        settle().await;
+        assert_eq!(told.take(), ["updated default/pod-1@1 default/pod-1@2"]);
+        assert_eq!(informer.lister().resource_version(), "2");
+        server.say("deleted default/pod-1@3");
+        settle().await;
+        assert_eq!(told.take(), ["deleted default/pod-1@3"]);
+        assert_eq!(informer.lister().resource_version(), "3");
+    }
 }
 
 #[tokio::test(start_paused = true)]
