@@ -150,6 +150,29 @@ fn scenario_26_multi_index_keys() {
     assert_eq!(found("oscar"), Vec::<String>::new());
 }
 
+/// client-go: IX-5.
+#[test]
+fn an_index_finds_what_has_a_value_in_common_with_an_object() {
+    let mut indexer = indexer();
+    for pod in ["one#ernie,bert@1", "two#bert,oscar@2", "tre#elmo@3", "bad@4"] {
+        indexer.update(object(pod));
+    }
+    let lister = indexer.lister();
+    let found = |text| lister.index("uid", &object(text)).map(texts);
+    assert_eq!(found("x#elmo@9").unwrap(), ["tre#elmo@3"]);
+    let one_and_two = ["one#ernie,bert@1", "two#bert,oscar@2"];
+    assert_eq!(found("x#bert,ernie,bert@9").unwrap(), one_and_two, "each once");
+    assert_eq!(found("one#ernie,bert@1").unwrap(), one_and_two);
+    assert_eq!(found("x#nobody@9").unwrap(), Vec::<String>::new());
+    let no_values = |reason: &str| {
+        let (name, reason) = ("uid".to_owned(), reason.to_owned());
+        Err(IndexError::NoValues { name, key: key("x"), reason })
+    };
+    assert_eq!(found("x#bad@9"), no_values("a bad uid"));
+    assert_eq!(found("x#worse@9"), no_values("the index function panicked"));
+    assert_eq!(lister.index("no", &object("a@1")), Err(IndexError::Unknown("no".to_owned())));
+}
+
 #[test]
 fn values_that_an_object_has_twice_do_no_harm() {
     let mut indexer = indexer();

@@ -57,6 +57,28 @@ async fn scenario_41_reflector_full_list_if_expired() {
     assert_eq!(server.asked(), ["list rv=10 limit=4", "list continue=c1 limit=4", "list rv=10"]);
 }
 
+/// A server that pages whether it is asked to or not must not keep the pager busy for ever.
+#[tokio::test(start_paused = true)]
+async fn pages_that_expire_again_fail_the_list() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=11 continue=c1 a@1").on_list("expired");
+    server.on_list("rv=12 continue=c2 a@1").on_list("expired");
+    let expired = pager::list(&server, "10", Some(4), |_| {}).await;
+    assert!(matches!(expired, Err(ListerWatcherError::Expired(_))));
+    let asked =
+        ["list rv=10 limit=4", "list continue=c1 limit=4", "list rv=10", "list continue=c2"];
+    assert_eq!(server.asked(), asked);
+}
+
+/// client-go: PG-5.
+#[tokio::test(start_paused = true)]
+async fn a_later_page_does_not_give_the_version() {
+    let server = ScriptedServer::default();
+    server.on_list("rv= continue=c1 a@1").on_list("rv=11 b@2");
+    let list = pager::list(&server, "0", Some(4), |_| {}).await.unwrap();
+    assert_eq!((list.resource_version.as_str(), list.objects.len()), ("", 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_that_fails_otherwise_fails_the_list() {
     let server = ScriptedServer::default();

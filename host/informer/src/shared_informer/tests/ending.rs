@@ -135,6 +135,17 @@ async fn a_stopped_informer_applies_what_it_saw_and_the_handlers_finish() {
     assert_eq!(registration.remove(Duration::ZERO).await, 0);
 }
 
+/// client-go: SP-5, where `Run` returns when the call does.
+#[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_for_a_handler_that_is_stuck() {
+    let (_server, informer) = start("rv=10 a@5");
+    let (_registration, told) =
+        add_with(&informer, HandlerOptions::default(), slow(3600 * SECOND)).await;
+    settle().await;
+    timeout(SECOND, informer.stop()).await.unwrap();
+    assert_eq!(told.take(), ["added a@5 initial"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stopping_may_be_given_up_or_done_twice_and_still_closes_the_handlers() {
     let (_server, informer) = start("rv=10 a@5");
@@ -167,7 +178,8 @@ async fn nobody_waits_for_the_sync_of_an_informer_that_has_stopped() {
     assert!(!late.wait_for_sync().await);
     assert_eq!(late.remove(SECOND).await, 0);
     assert_eq!((told.take(), told_late.take()), (nothing(), nothing()));
-    assert_eq!(informer.add_index("late", Arc::new(|_| Ok(Vec::new()))).await, Ok(()));
+    let late = informer.add_index("late", Arc::new(|_| Ok(Vec::new()))).await;
+    assert_eq!(late, Err(IndexError::Stopped));
 }
 
 /// The command was taken, and the process loop ended before it looked at it.
