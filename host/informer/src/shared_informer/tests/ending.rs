@@ -135,6 +135,19 @@ async fn a_stopped_informer_applies_what_it_saw_and_the_handlers_finish() {
     assert_eq!(registration.remove(Duration::ZERO).await, 0);
 }
 
+/// client-go: WL-6, where the delay before another watch-list goes on.
+#[tokio::test(start_paused = true)]
+async fn an_informer_that_waits_for_a_busy_server_stops_at_once() {
+    let server = ScriptedServer::default();
+    server.refuse_watch_list("429 60s");
+    let informer = SharedInformer::start(server.clone(), SharedInformerOptions::default());
+    settle().await;
+    timeout(SECOND, informer.stop()).await.unwrap();
+    assert_eq!(server.asked(), ["watch-list rv="]);
+    sleep(100 * SECOND).await;
+    assert_eq!(server.asked(), nothing());
+}
+
 /// client-go: SP-5, where `Run` returns when the call does.
 #[tokio::test(start_paused = true)]
 async fn stopping_does_not_wait_for_a_handler_that_is_stuck() {
