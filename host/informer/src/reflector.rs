@@ -277,13 +277,17 @@ impl<L: ListerWatcher> Reflector<L> {
         loop {
             let started = Instant::now();
             let mut events = 0;
+            // A watch from "" or "0" starts with every object, in no order of versions (WT-3). What
+            // watch-list left is past that (WT-2).
+            let ordered =
+                opened.is_some() || !matches!(self.last_sync_resource_version.as_str(), "" | "0");
             let opened = match opened.take() {
                 Some(watch) => Ok(watch),
                 None => self.rewatch().await,
             };
             let opened_at = Instant::now();
             let ended = match opened {
-                Ok(watch) => self.follow(watch, &mut events).await,
+                Ok(watch) => self.follow(watch, ordered, &mut events).await,
                 Err(error) => Err(error.into()),
             };
             if opened_at.elapsed() >= LONG_WATCH {
@@ -326,9 +330,12 @@ impl<L: ListerWatcher> Reflector<L> {
 
     /// Hands over what one watch says, until it ends. A watch that says nothing for long is
     /// taken for dead: its connection may be half open, and resuming costs nothing.
-    async fn follow(&mut self, mut watch: L::Watch, events: &mut u64) -> Result<(), Stop> {
-        // A watch from "" or "0" starts with every object, in no order of versions (WT-3).
-        let mut ordered = !matches!(self.last_sync_resource_version.as_str(), "" | "0");
+    async fn follow(
+        &mut self,
+        mut watch: L::Watch,
+        mut ordered: bool,
+        events: &mut u64,
+    ) -> Result<(), Stop> {
         self.following();
         while let Ok(Some(event)) = timeout(WATCH_SILENT_MAX, watch.next()).await {
             let event = event?;

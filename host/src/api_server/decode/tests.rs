@@ -136,6 +136,9 @@ fn statuses_become_what_the_reflector_decides_on() {
     assert!(matches!(error(0, r#"{"code":500,"reason":"Gone"}"#), Expired(_)));
     let causes = r#"{"code":504,"details":{"causes":[{"reason":"ResourceVersionTooLarge"}]}}"#;
     assert!(matches!(error(504, causes), TooLargeResourceVersion(_)));
+    // As API servers from 1.17 to 1.18 said it, and those before.
+    let causes = r#"{"code":504,"details":{"causes":[{"message":"Too large resource version"}]}}"#;
+    assert!(matches!(error(504, causes), TooLargeResourceVersion(_)));
     let message = r#"{"code":504,"message":"Timeout: Too large resource version: 5, current: 1"}"#;
     assert!(matches!(error(504, message), TooLargeResourceVersion(_)));
     assert!(matches!(error(429, r#"{"details":{"retryAfterSeconds":3}}"#),

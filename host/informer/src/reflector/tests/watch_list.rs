@@ -272,6 +272,17 @@ async fn an_initial_state_that_grows_may_take_as_long_as_it_needs() {
     assert_eq!(seen, ["listed rv=3 a@1 b@2 c@3"]);
 }
 
+/// client-go: WT-2.
+#[tokio::test(start_paused = true)]
+async fn every_event_after_the_initial_state_moves_the_version() {
+    let (reflecting, _) = start(|server| {
+        server.on_watch_list("added a@9; end rv=0; added b@5; wait 2s; hang-up");
+    })
+    .await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(reflecting.asked(), ["watch-list rv=", "watch rv=5"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_expired_version_is_dropped_at_once() {
     let (mut reflecting, _) = start(|server| {
