@@ -73,7 +73,9 @@ where
         let Some(notification) = self.filtered(&delivery.notification) else {
             return Handled::Done;
         };
-        if let Notification::Added { object, .. } = &notification {
+        if let Notification::Added { object, .. } | Notification::Updated { new: object, .. } =
+            &notification
+        {
             // Before the call: also if that fails, the handler has seen the object.
             self.given.insert(object.key.clone());
         }

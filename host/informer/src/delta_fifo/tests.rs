@@ -164,6 +164,15 @@ fn a_resync_gives_every_known_object_that_is_not_queued() {
     assert_eq!(rest, ["sync bar@6", "sync baz@7"]);
 }
 
+/// client-go: TR-3.
+#[test]
+fn a_resync_is_not_transformed() {
+    let mut queue = knowing(&["foo@13"]);
+    queue.fifo = DeltaFifo::new(Some(picky()));
+    queue.resync();
+    assert_eq!(queue.pop_all(), ["sync foo@13"]);
+}
+
 /// ★9 client-go: `TestDeltaFIFO_HasSyncedCorrectOnDeletion`.
 #[test]
 fn scenario_09_delta_fifo_has_synced_correct_on_deletion() {

@@ -151,9 +151,14 @@ fn scenario_17_real_fifo_update_resync_race() {
     let mut queue = knowing(false, &["foo@5"], None);
     queue.update("foo@6").resync();
     assert_eq!(queue.pop_all(), ["updated foo@6"]);
-    // RQ-5: only what is queued is skipped.
-    queue.resync();
-    assert_eq!(queue.pop_all(), ["sync foo@5"]);
+}
+
+/// client-go: RQ-5, TR-3.
+#[test]
+fn a_resync_gives_what_is_known_and_not_queued_and_does_not_transform_it() {
+    let mut queue = knowing(false, &["foo@13", "bar@6"], refusing());
+    queue.update("bar@7").resync();
+    assert_eq!(queue.pop_all(), ["updated bar@7", "sync foo@13"]);
 }
 
 /// ★18 client-go: `TestRealFIFO_detectLineJumpers`.
@@ -182,6 +187,20 @@ fn scenario_19_real_fifo_has_synced() {
         queue.pop();
         assert!(queue.fifo.has_synced());
     }
+}
+
+/// client-go: AT-4.
+#[test]
+fn a_bookmark_is_no_first_list() {
+    let mut queue = knowing(true, &[], None);
+    assert!(!bookmark(&mut queue, "5").fifo.has_synced());
+    assert_eq!(queue.pop(), Some(("bookmark rv=5".to_owned(), true)));
+    assert!(!queue.fifo.has_synced());
+    queue.replace(&["a@1"]);
+    bookmark(&mut queue, "101");
+    assert_eq!(queue.pop(), Some(("replaced-all rv=100 a@1".to_owned(), true)));
+    assert!(queue.fifo.has_synced());
+    assert_eq!(queue.pop(), Some(("bookmark rv=101".to_owned(), false)));
 }
 
 /// client-go: AT-2.

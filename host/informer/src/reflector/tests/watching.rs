@@ -255,6 +255,19 @@ async fn a_watch_that_ends_at_once_with_nothing_accepted_makes_a_list() {
     }
 }
 
+/// client-go: WT-9, 1.34.
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_very_short_below_a_second() {
+    for (said, next) in [("wait 999ms; hang-up", "list rv=10"), ("wait 1s; hang-up", "watch rv=10")]
+    {
+        let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+        reflecting.server.say("wait 10s; hang-up");
+        reflecting.server.on_watch(said).on_list("rv=11 a@1");
+        reflecting.seen_within(Duration::from_secs(14)).await;
+        assert_eq!(reflecting.asked()[1], next, "after {said}");
+    }
+}
+
 /// client-go: WL-8, where it is a hot loop.
 #[tokio::test(start_paused = true)]
 async fn watches_that_end_after_each_event_are_opened_once_in_a_second() {
