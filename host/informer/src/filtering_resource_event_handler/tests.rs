@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::*;
-use crate::objects::object;
+use crate::objects::{object, texts};
 use crate::recorder::{Answer, Recorder, Recording};
 use crate::scripted_server::ScriptedServer;
 use crate::shared_informer::SharedInformerOptions;
@@ -162,4 +165,100 @@ async fn a_deletion_that_failed_is_tried_again() {
     let expected = ["added a@2 initial", tombstone, &format!("{tombstone} attempt=2")];
     assert_eq!(told.take(), expected);
     assert!(handler.given.is_empty());
+}
+
+/// Has what it was told of and has handled; fails now and then.
+struct Keeper {
+    rng: fastrand::Rng,
+    calm: Arc<AtomicBool>,
+    kept: Arc<Mutex<BTreeMap<String, Arc<Object>>>>,
+}
+
+impl ResourceEventHandler for Keeper {
+    async fn handle(&mut self, delivery: &Delivery) -> Handled {
+        sleep(self.rng.u32(0..3) * SECOND).await;
+        if !self.calm.load(Ordering::Relaxed) && self.rng.u8(0..3) == 0 {
+            let reason = "now and then".to_owned();
+            return match self.rng.bool() {
+                true => Handled::Retry { after: None, reason },
+                false => Handled::Failed { reason },
+            };
+        }
+        let mut kept = self.kept.lock().unwrap();
+        match &delivery.notification {
+            Notification::Added { object, .. } | Notification::Updated { new: object, .. } => {
+                kept.insert(object.key.to_string(), object.clone());
+            }
+            Notification::Deleted { last, .. } => _ = kept.remove(last.key.as_str()),
+            Notification::Synced => {}
+        }
+        Handled::Done
+    }
+}
+
+/// Whatever fails and merges, what the handler has in the end is what passes.
+async fn kept_and_passing(seed: u64) -> (Vec<String>, Vec<String>) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 o0@4 o1@5");
+    let informer = SharedInformer::start(server.clone(), SharedInformerOptions::default());
+    let (calm, kept) = (Arc::<AtomicBool>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
+    let keeper =
+        Keeper { rng: fastrand::Rng::with_seed(!seed), calm: calm.clone(), kept: kept.clone() };
+    let passes = |object: &Object| object.resource_version.ends_with(['0', '2', '4', '6', '8']);
+    let delivery = DeliveryPolicy {
+        buffer_max: rng.usize(0..4),
+        retries_max: rng.u32(0..3),
+        ..DeliveryPolicy::default()
+    };
+    let options = HandlerOptions { delivery, ..HandlerOptions::default() };
+    let handler = FilteringResourceEventHandler::new(passes, keeper);
+    let registration = informer.add_event_handler(handler, options).await;
+    settle().await;
+
+    let mut objects: BTreeMap<u8, u32> = [(0, 4), (1, 5)].into();
+    for version in 11..100 {
+        let name = rng.u8(0..4);
+        let verb = match (objects.contains_key(&name), rng.u8(0..4)) {
+            (true, 0) => "deleted",
+            (true, _) => "modified",
+            (false, _) => "added",
+        };
+        match verb {
+            "deleted" => _ = objects.remove(&name),
+            _ => _ = objects.insert(name, version),
+        }
+        if rng.u8(0..20) == 0 {
+            // This change and all that are still in the stream are missed.
+            let list = objects.iter().map(|(name, version)| format!(" o{name}@{version}"));
+            server.on_list(&format!("rv={version}{}", list.collect::<String>())).say("expired");
+            sleep(100 * SECOND).await;
+        } else {
+            server.say(&format!("{verb} o{name}@{version}"));
+        }
+        sleep(rng.u32(0..2) * SECOND).await;
+    }
+    sleep(1000 * SECOND).await;
+    calm.store(true, Ordering::Relaxed);
+    registration.retry_dead_letters(None);
+    sleep(1000 * SECOND).await;
+    let passing = informer.lister().list().into_iter().filter(|object| passes(object));
+    let kept = std::mem::take(&mut *kept.lock().unwrap());
+    (texts(kept.into_values()), texts(passing))
+}
+
+#[test]
+fn whatever_fails_and_merges_the_handler_has_in_the_end_what_passes() {
+    let mut some = 0;
+    for seed in 0..200 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let (kept, passing) = runtime.block_on(kept_and_passing(seed));
+        assert_eq!(kept, passing, "seed {seed}");
+        some += passing.len();
+    }
+    assert!(some > 100);
 }
