@@ -213,6 +213,35 @@ async fn scenario_45_reflector_replaces_store_on_unsafe_delete() {
     assert_eq!(reflecting.asked(), ["list rv=4", "watch rv=5"]);
 }
 
+/// client-go: WT-5, WT-7, WT-8, RF-13.
+#[tokio::test(start_paused = true)]
+async fn an_error_makes_a_watch_where_the_last_one_ended_or_a_list() {
+    for (error, next, is_failure) in [
+        ("429", "watch rv=10", true),
+        ("refused", "watch rv=10", true),
+        ("expired", "list rv=10", false),
+        ("too-large", "list rv=10", true),
+        ("unavailable", "list rv=10", true),
+        ("rejected 403", "list rv=10", true),
+        ("rejected 404", "list rv=10", true),
+    ] {
+        for on_opening in [true, false] {
+            let server = ScriptedServer::default();
+            server.on_list("rv=10 a@1");
+            match on_opening {
+                true => _ = server.refuse_watch(error),
+                false => _ = server.on_watch(error),
+            }
+            let mut reflecting = Reflecting::start(server);
+            assert_eq!(reflecting.seen().await, ["listed rv=10 a@1"]);
+            assert_eq!(reflecting.failure().is_some(), is_failure, "{error}");
+            assert_eq!(reflecting.asked().last().unwrap(), "watch rv=10");
+            reflecting.seen_within(FIRST_DELAY).await;
+            assert_eq!(reflecting.asked(), [next], "after {error}, {on_opening}");
+        }
+    }
+}
+
 /// The same thing whether the server says it on opening or in the stream.
 #[tokio::test(start_paused = true)]
 async fn a_version_that_has_expired_makes_a_list_after_a_delay() {
