@@ -21,7 +21,7 @@ pub type IndexFunc = Arc<dyn Fn(&Object) -> Result<Vec<String>, String> + Send +
 /// The index that every cache has: by namespace, `""` for cluster-scoped objects.
 pub const NAMESPACE_INDEX: &str = "namespace";
 
-/// A question about an index that does not exist, or an index that exists already.
+/// Why an index was not added, or cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
     /// The name was never added.
@@ -30,6 +30,19 @@ pub enum IndexError {
     /// The name is taken; nothing was added.
     #[error("an index named {0:?} exists already")]
     Exists(String),
+    /// The function failed on the object that was asked with.
+    #[error("the index {name:?} has no values for {key}: {reason}")]
+    NoValues {
+        /// Which index.
+        name: String,
+        /// Which object.
+        key: ObjectKey,
+        /// What the function said.
+        reason: String,
+    },
+    /// The informer has stopped; nothing was added.
+    #[error("the informer has stopped")]
+    Stopped,
 }
 
 /// The writing end of the cache; there is one.
@@ -218,6 +231,23 @@ impl Lister {
         let keys = cache.index(name)?.keys_by_value.get(value);
         let objects = keys.into_iter().flatten().filter_map(|key| cache.objects.get(key).cloned());
         Ok(objects.collect())
+    }
+
+    /// The objects that this index finds under any of the values that it has for `object`, each once.
+    /// `object` itself need not be cached.
+    ///
+    /// client-go: `Indexer.Index`.
+    pub fn index(&self, name: &str, object: &Object) -> Result<Vec<Arc<Object>>, IndexError> {
+        let cache = self.read();
+        let index = cache.index(name)?;
+        let values = index.values_of(Some(object)).map_err(|reason| IndexError::NoValues {
+            name: name.to_owned(),
+            key: object.key.clone(),
+            reason,
+        })?;
+        let keys = values.iter().filter_map(|value| index.keys_by_value.get(value)).flatten();
+        let keys: HashSet<&ObjectKey> = keys.collect();
+        Ok(keys.into_iter().filter_map(|key| cache.objects.get(key).cloned()).collect())
     }
 
     /// The keys under this value of this index, sorted.

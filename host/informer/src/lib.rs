@@ -27,12 +27,14 @@ mod shared_processor;
 mod processor_listener;
 mod pending_notifications;
 mod event_handler;
+mod filtering_resource_event_handler;
 mod shared_informer;
 mod shared_informer_factory;
 mod status;
 
 pub use delta_fifo::DeltaFifo;
 pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
+pub use filtering_resource_event_handler::FilteringResourceEventHandler;
 pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX, Transaction};
 pub use lister_watcher::{
     ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
@@ -57,7 +59,6 @@ extern crate self as informer;
 mod objects;
 #[cfg(test)]
 #[path = "../tests/recorder.rs"]
-#[expect(dead_code, reason = "the scenarios use the rest")]
 mod recorder;
 #[cfg(test)]
 #[path = "../tests/scripted_server.rs"]

@@ -24,9 +24,9 @@ pub(crate) struct List {
     pub(crate) paginated: bool,
 }
 
-/// Lists everything at `resource_version`, in pages of `limit`. If a later page has
-/// expired, everything is asked for once more without pages. `on_page` is told how many objects
-/// have been read so far.
+/// Lists everything at `resource_version`, in pages of `limit`. If a later page has expired,
+/// everything is asked for once more without pages; if that expires too, it is an error. `on_page`
+/// is told how many objects have been read so far.
 pub(crate) async fn list<L: ListerWatcher>(
     lister_watcher: &L,
     resource_version: &str,
@@ -37,17 +37,21 @@ pub(crate) async fn list<L: ListerWatcher>(
         ListOptions { resource_version: resource_version.to_owned(), limit, continue_token: None };
     let mut options = first.clone();
     let mut list = List::default();
+    let mut has_expired = false;
     loop {
         let ListPage { resource_version, continue_token, objects, rejected } =
             match page(lister_watcher, &options).await {
-                Err(ListerWatcherError::Expired(_)) if options.continue_token.is_some() => {
+                Err(ListerWatcherError::Expired(_))
+                    if options.continue_token.is_some() && !has_expired =>
+                {
+                    has_expired = true;
                     list = List { paginated: true, ..List::default() };
                     options = ListOptions { limit: None, ..first.clone() };
                     page(lister_watcher, &options).await?
                 }
                 page => page?,
             };
-        if list.resource_version.is_empty() {
+        if options.continue_token.is_none() {
             list.resource_version = resource_version;
         }
         list.objects.extend(objects);

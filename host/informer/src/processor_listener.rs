@@ -111,3 +111,6 @@ async fn deliver<H: ResourceEventHandler>(
         queue.0.has_synced.send_replace(true);
     }
 }
+
+#[cfg(test)]
+mod tests;

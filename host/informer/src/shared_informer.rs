@@ -135,7 +135,9 @@ impl SharedInformer {
         }))
     }
 
-    /// Adds a handler: it gets every cached object, then [`Synced`], then what follows.
+    /// Adds a handler: it gets every cached object, then [`Synced`], then what follows. If the
+    /// informer has stopped, or stops meanwhile, the handler is told nothing, and its registration has
+    /// ended.
     ///
     /// [`Synced`]: crate::Notification::Synced
     pub async fn add_event_handler<H: ResourceEventHandler>(
@@ -168,9 +170,9 @@ impl SharedInformer {
     pub async fn add_index(&self, name: &str, index_func: IndexFunc) -> Result<(), IndexError> {
         let (added, answer) = oneshot::channel();
         let command = Command::AddIndex { name: name.to_owned(), index_func, added };
-        // A stopped informer has nothing left to index.
+        // If that fails, nobody answers.
         let _ = self.0.commands.send(command).await;
-        answer.await.unwrap_or(Ok(()))
+        answer.await.unwrap_or(Err(IndexError::Stopped))
     }
 
     /// The cache.

@@ -1,5 +1,8 @@
-//! The pipeline from the server to the handlers, seen from outside.
+//! The pipeline from the server to the handlers, seen from outside; and what the documents say of
+//! its tests.
 
+mod client_go_scenarios;
+mod differences;
 mod objects;
 #[expect(dead_code, reason = "the unit tests use the rest")]
 mod recorder;
@@ -7,3 +10,4 @@ mod scenarios;
 #[expect(dead_code, reason = "the unit tests use the rest")]
 mod scripted_server;
 mod simulation;
+mod sources;

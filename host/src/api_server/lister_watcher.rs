@@ -186,3 +186,6 @@ const STATUS_BODY_MAX: usize = 64 << 10;
 
 /// One read takes in about ten pods.
 const READ_BUFFER: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

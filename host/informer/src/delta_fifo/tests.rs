@@ -15,16 +15,17 @@ fn knowing(known: &[&str]) -> Fifo {
 
 /// ★1 client-go: `TestDeltaFIFO_replaceWithDeleteDeltaIn` (issue 83810).
 #[test]
-fn an_object_that_a_list_brings_back_after_its_deletion_is_not_lost() {
+fn scenario_01_delta_fifo_replace_with_delete_delta_in() {
     let mut queue = knowing(&["foo@1"]);
     queue.delete("foo@1").replace(&["foo@2"]);
     assert_eq!(queue.pop_all(), ["deleted foo@1, replaced foo@2"]);
 }
 
-/// ★2 client-go: `TestDeltaFIFOW_ReplaceMakesDeletionsForObjectsOnlyInQueue`; its case (d) without
-/// `EmitDeltaTypeReplaced` is the same as with it here. There is always a set of known objects.
+/// ★2 client-go: `TestDeltaFIFOW_ReplaceMakesDeletionsForObjectsOnlyInQueue`, cases (a) to (f); what
+/// (b) does with `EmitDeltaTypeReplaced` is the only way here. There is always a set of known objects,
+/// so no case without.
 #[test]
-fn a_list_deletes_what_was_only_queued() {
+fn scenario_02_delta_fifow_replace_makes_deletions_for_objects_only_in_queue() {
     type Operations = fn(&mut Fifo) -> &mut Fifo;
     let cases: [(Operations, &str); 6] = [
         (|q| q.add("foo@5").replace(&[]), "added foo@5, unknown foo@5"),
@@ -53,17 +54,18 @@ fn a_list_deletes_what_was_only_queued() {
 
 /// ★3 client-go: `TestDeltaFIFO_addUpdate`.
 #[test]
-fn all_changes_of_one_object_are_popped_at_once() {
+fn scenario_03_delta_fifo_add_update() {
     let mut queue = knowing(&[]);
     queue.add("foo@10").update("foo@12").delete("foo@15");
     assert_eq!(queue.fifo.len(), 1);
+    assert!(queue.fifo.items.contains_key(&key("foo")));
     assert_eq!(queue.pop_all(), ["added foo@10, updated foo@12, deleted foo@15"]);
     assert!(!queue.fifo.items.contains_key(&key("foo")));
 }
 
 /// ★4 client-go: `TestDeltaFIFO_transformer`.
 #[test]
-fn an_object_is_transformed_once_and_a_tombstone_not_again() {
+fn scenario_04_delta_fifo_transformer() {
     let transformed = Arc::new(Mutex::new(Vec::new()));
     let counting: TransformFunc = {
         let transformed = transformed.clone();
@@ -85,7 +87,7 @@ fn an_object_is_transformed_once_and_a_tombstone_not_again() {
 
 /// ★5 client-go: `TestDeltaFIFO_enqueueingNoLister`.
 #[test]
-fn the_deletion_of_an_unknown_object_is_dropped() {
+fn scenario_05_delta_fifo_enqueueing_no_lister() {
     let mut queue = knowing(&[]);
     queue.add("foo@10").update("bar@15").add("qux@17").delete("qux@18").delete("baz@20");
     assert_eq!(queue.pop_all(), ["added foo@10", "updated bar@15", "added qux@17, deleted qux@18"]);
@@ -93,15 +95,16 @@ fn the_deletion_of_an_unknown_object_is_dropped() {
 
 /// ★6 client-go: `TestDeltaFIFO_ResyncNonExisting`.
 #[test]
-fn a_resync_adds_nothing_to_a_queued_deletion() {
+fn scenario_06_delta_fifo_resync_non_existing() {
     let mut queue = knowing(&["foo@5"]);
     queue.delete("foo@10").resync();
     assert_eq!(queue.pop_all(), ["deleted foo@10"]);
 }
 
-/// ★7 client-go: `TestDeltaFIFO_ReplaceMakesDeletions`.
+/// ★7 client-go: `TestDeltaFIFO_ReplaceMakesDeletions`. For the last case, without known objects, the
+/// set is empty here.
 #[test]
-fn a_list_deletes_what_it_does_not_have() {
+fn scenario_07_delta_fifo_replace_makes_deletions() {
     type Operations = fn(&mut Fifo) -> &mut Fifo;
     let known: &[&str] = &["foo@5", "bar@6", "baz@7"];
     let cases: [(&[&str], Operations, &[&str]); 5] = [
@@ -144,7 +147,7 @@ fn a_list_deletes_what_it_does_not_have() {
 
 /// ★8 client-go: `TestDeltaFIFO_UpdateResyncRace`.
 #[test]
-fn a_resync_does_not_follow_a_queued_update_with_an_older_state() {
+fn scenario_08_delta_fifo_update_resync_race() {
     let mut queue = knowing(&["foo@5"]);
     queue.update("foo@6").resync();
     assert_eq!(queue.pop_all(), ["updated foo@6"]);
@@ -161,9 +164,18 @@ fn a_resync_gives_every_known_object_that_is_not_queued() {
     assert_eq!(rest, ["sync bar@6", "sync baz@7"]);
 }
 
+/// client-go: TR-3.
+#[test]
+fn a_resync_is_not_transformed() {
+    let mut queue = knowing(&["foo@13"]);
+    queue.fifo = DeltaFifo::new(Some(picky()));
+    queue.resync();
+    assert_eq!(queue.pop_all(), ["sync foo@13"]);
+}
+
 /// ★9 client-go: `TestDeltaFIFO_HasSyncedCorrectOnDeletion`.
 #[test]
-fn deletions_that_the_first_list_finds_belong_to_it() {
+fn scenario_09_delta_fifo_has_synced_correct_on_deletion() {
     let mut queue = knowing(&["foo@5", "bar@6", "baz@7"]);
     queue.replace(&["foo@5"]);
     let mut popped = Vec::new();
@@ -180,7 +192,7 @@ fn deletions_that_the_first_list_finds_belong_to_it() {
 
 /// ★10 client-go: `TestDeltaFIFO_detectLineJumpers`.
 #[test]
-fn a_changed_object_keeps_its_place_in_the_line_and_gets_a_new_one_once_popped() {
+fn scenario_10_delta_fifo_detect_line_jumpers() {
     let mut queue = knowing(&[]);
     queue.add("foo@10").add("bar@1").add("foo@11").add("foo@13").add("zab@30");
     assert_eq!(queue.pop().unwrap().0, "added foo@10, added foo@11, added foo@13");
@@ -190,7 +202,7 @@ fn a_changed_object_keeps_its_place_in_the_line_and_gets_a_new_one_once_popped()
 
 /// ★11 client-go: `TestDeltaFIFO_HasSynced`.
 #[test]
-fn the_queue_has_synced_when_the_first_list_is_popped() {
+fn scenario_11_delta_fifo_has_synced() {
     let mut queue = knowing(&[]);
     assert!(!queue.fifo.has_synced());
     assert!(queue.add("a@1").fifo.has_synced());
@@ -208,8 +220,8 @@ fn the_queue_has_synced_when_the_first_list_is_popped() {
     assert_eq!(queue.pop(), Some(("replaced a@1".to_owned(), false)));
 
     let mut queue = knowing(&[]);
-    queue.replace(&["a@1", "a@1"]);
-    assert_eq!(queue.pop_all(), ["replaced a@1, replaced a@1"]);
+    assert!(!queue.replace(&["a@1", "a@2"]).fifo.has_synced());
+    assert_eq!(queue.pop(), Some(("replaced a@1, replaced a@2".to_owned(), true)));
     assert!(queue.fifo.has_synced());
 }
 

@@ -24,7 +24,7 @@ fn keys(lister: &Lister, value: &str) -> Vec<String> {
 
 /// ★23 client-go: `TestThreadSafeStoreDeleteRemovesEmptySetsFromIndex`.
 #[test]
-fn an_index_value_without_objects_is_forgotten() {
+fn scenario_23_thread_safe_store_delete_removes_empty_sets_from_index() {
     let mut indexer = indexer();
     indexer.update(object("a#x@1"));
     assert_eq!(indexer.lister().index_values("uid"), Ok(vec!["x".to_owned()]));
@@ -35,7 +35,7 @@ fn an_index_value_without_objects_is_forgotten() {
 
 /// ★24 client-go: `TestThreadSafeStoreIndexingFunctionsWithMultipleValues`.
 #[test]
-fn each_value_of_an_object_leads_to_it_and_no_other_does() {
+fn scenario_24_thread_safe_store_indexing_functions_with_multiple_values() {
     let mut indexer = indexer();
     let lister = indexer.lister();
     let assert_sets = |expected: [(&str, &[&str]); 3]| {
@@ -59,33 +59,76 @@ fn each_value_of_an_object_leads_to_it_and_no_other_does() {
     assert_sets([("foo", &[]), ("bar", &[]), ("baz", &[])]);
 }
 
-/// ★25 client-go: `TestThreadSafeStoreRV`. The parts with transactions and with a `Replace` of the
-/// whole store belong to the in-order queue, which is not here yet; every object has a version.
+/// ★25 client-go: `TestThreadSafeStoreRV`. There are no objects without metadata here.
 #[test]
-fn the_cache_is_at_the_version_of_the_last_change() {
+fn scenario_25_thread_safe_store_rv() {
     let mut indexer = indexer();
     let lister = indexer.lister();
     assert_eq!(lister.resource_version(), "");
-    indexer.update(object("a@10"));
+    indexer.update(object("key1@10"));
     assert_eq!(lister.resource_version(), "10");
-    indexer.update(object("b@10"));
+    indexer.update(object("key3@10"));
     assert_eq!(lister.resource_version(), "10");
-    indexer.update(object("c@20"));
+    indexer.update(object("key4@20"));
     assert_eq!(lister.resource_version(), "20");
-    indexer.delete(&key("c"), Some("30"));
+    indexer.delete(&key("key4"), Some("30"));
     assert_eq!(lister.resource_version(), "30");
-    indexer.update(object("d@40"));
-    indexer.delete(&key("d"), None);
+    indexer.update(object("key6@40"));
     assert_eq!(lister.resource_version(), "40");
-    indexer.put(object("e@50"));
+    indexer.delete(&key("key6"), None);
+    assert_eq!(lister.resource_version(), "40");
+
+    let mut transaction = indexer.transaction();
+    for text in ["key9@40", "key10@30", "key11@50"] {
+        transaction.update(object(text));
+    }
+    drop(transaction);
+    assert_eq!(lister.resource_version(), "50");
+
+    indexer.replace(vec![object("key1@15")], "60".to_owned());
+    assert_eq!(lister.resource_version(), "60");
+    indexer.delete(&key("key1"), Some("20"));
+    assert_eq!(lister.resource_version(), "20", "not compared");
+}
+
+#[test]
+fn what_is_not_at_a_version_of_its_own_does_not_move_the_version() {
+    let mut indexer = indexer();
+    let lister = indexer.lister();
+    indexer.update(object("a@40"));
+    indexer.put(object("b@50"));
     assert_eq!(lister.resource_version(), "40");
     indexer.set_resource_version("60".to_owned());
     assert_eq!(lister.resource_version(), "60");
 }
 
+/// ★27 client-go: `TestCacheTransactionShouldIndexErrors`, where a key function can fail. A key cannot
+/// here; what can fail for an object is an index function, and then the rest is stored and indexed,
+/// and the object is only left out of that index.
+#[test]
+fn scenario_27_cache_transaction_should_index_errors() {
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["a#x@1", "b#x@2"], &["a", "b"]),
+        (&["a#bad@1", "b#worse@2"], &[]),
+        (&["a#x@1", "b#bad@2", "c#x@3", "d#bad@4"], &["a", "c"]),
+    ];
+    for (objects, indexed) in cases {
+        let mut indexer = indexer();
+        let mut transaction = indexer.transaction();
+        for text in objects {
+            assert_eq!(transaction.update(object(text)), None);
+        }
+        drop(transaction);
+        let lister = indexer.lister();
+        assert_eq!(texts(lister.list()), objects);
+        assert_eq!(keys(&lister, "x"), indexed);
+        assert_eq!(lister.index_failures("uid"), Ok(objects.len() - indexed.len()));
+    }
+}
+
 /// ★26 client-go: `TestMultiIndexKeys`.
 #[test]
-fn an_index_with_several_values_follows_changes() {
+fn scenario_26_multi_index_keys() {
     let mut indexer = indexer();
     for pod in ["one#ernie,bert@1", "two#bert,oscar@2", "tre#ernie,elmo@3"] {
         indexer.update(object(pod));
@@ -105,6 +148,29 @@ fn an_index_with_several_values_follows_changes() {
     indexer.update(object("two#bert@4"));
     assert_eq!(found("bert"), ["one#ernie,bert@1", "two#bert@4"]);
     assert_eq!(found("oscar"), Vec::<String>::new());
+}
+
+/// client-go: IX-5.
+#[test]
+fn an_index_finds_what_has_a_value_in_common_with_an_object() {
+    let mut indexer = indexer();
+    for pod in ["one#ernie,bert@1", "two#bert,oscar@2", "tre#elmo@3", "bad@4"] {
+        indexer.update(object(pod));
+    }
+    let lister = indexer.lister();
+    let found = |text| lister.index("uid", &object(text)).map(texts);
+    assert_eq!(found("x#elmo@9").unwrap(), ["tre#elmo@3"]);
+    let one_and_two = ["one#ernie,bert@1", "two#bert,oscar@2"];
+    assert_eq!(found("x#bert,ernie,bert@9").unwrap(), one_and_two, "each once");
+    assert_eq!(found("one#ernie,bert@1").unwrap(), one_and_two);
+    assert_eq!(found("x#nobody@9").unwrap(), Vec::<String>::new());
+    let no_values = |reason: &str| {
+        let (name, reason) = ("uid".to_owned(), reason.to_owned());
+        Err(IndexError::NoValues { name, key: key("x"), reason })
+    };
+    assert_eq!(found("x#bad@9"), no_values("a bad uid"));
+    assert_eq!(found("x#worse@9"), no_values("the index function panicked"));
+    assert_eq!(lister.index("no", &object("a@1")), Err(IndexError::Unknown("no".to_owned())));
 }
 
 #[test]

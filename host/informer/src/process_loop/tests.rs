@@ -13,6 +13,7 @@ use crate::recorder::line;
 
 mod failures;
 mod in_order;
+mod scenarios;
 
 thread_local! {
     /// How often applying a state of an object panics, by its text.
@@ -122,6 +123,20 @@ impl Looping {
 
     fn cached(&self) -> Vec<String> {
         texts(self.lister.list())
+    }
+}
+
+/// A process loop that takes its steps as the test says.
+fn unstarted<Q: Queue>(queue: Q) -> ProcessLoop<Q> {
+    ProcessLoop {
+        reflected: mpsc::channel(1).1,
+        commands: mpsc::channel(1).1,
+        queue,
+        indexer: Indexer::new(),
+        shared_processor: SharedProcessor::default(),
+        has_synced: watch::Sender::new(false),
+        counters: Arc::default(),
+        reflected_version: None,
     }
 }
 

@@ -1,8 +1,10 @@
-//! What is ours about the queue; client-go's scenarios of `the_real_fifo_test.go`.
+//! What is ours about the queue; `scenarios` has what is client-go's.
 
 use super::*;
 use crate::objects::{key, object};
 use crate::queue::fixture::{Known, spelled};
+
+mod scenarios;
 
 fn knowing(
     atomic_events: bool,

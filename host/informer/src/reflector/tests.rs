@@ -80,31 +80,40 @@ const FIRST_DELAY: Duration = Duration::from_millis(1700);
 /// Longer than any delay.
 const ANY_DELAY: Duration = Duration::from_secs(61);
 
-/// ★30 client-go: `TestReflectorListAndWatchWithErrors`.
+/// ★30 client-go: `TestReflectorListAndWatchWithErrors`. What is returned as an error there is in
+/// the status here, with its phase.
 #[tokio::test(start_paused = true)]
-async fn whatever_fails_the_next_list_heals_it() {
+async fn scenario_30_reflector_list_and_watch_with_errors() {
     let server = ScriptedServer::default();
-    server.on_list("rv=1 a@1").on_watch("added b@2; unavailable");
+    server.on_list("rv=1").on_watch("added foo@2; added bar@3; expired");
     let mut reflecting = Reflecting::start(server.clone());
-    assert_eq!(reflecting.seen().await, ["listed rv=1 a@1", "added b@2"]);
-    let failure = Some((Phase::Watch, "unavailable".to_owned()));
-    assert_eq!(reflecting.failure(), failure);
+    assert_eq!(reflecting.seen().await, ["listed rv=1 ", "added foo@2", "added bar@3"]);
 
-    server.on_list("rv=3 a@1 b@2 c@3").refuse_watch("unavailable");
-    assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=3 a@1 b@2 c@3"]);
-    assert_eq!(reflecting.failure(), failure);
-
-    server.on_list("unavailable").on_list("rejected 403");
-    assert_eq!(reflecting.seen_within(Duration::from_secs(10)).await, Vec::<String>::new());
-    let forbidden = "rejected with 403: rejected 403".to_owned();
-    assert_eq!(reflecting.failure(), Some((Phase::List, forbidden)));
-
-    server.on_list("rv=9 d@9").on_watch("modified d@10");
-    assert_eq!(reflecting.seen_within(ANY_DELAY).await, ["listed rv=9 d@9", "updated d@10"]);
+    server.on_list("rv=3 foo@2 bar@3").on_watch("deleted foo@4; added qux@5; expired");
+    let seen = reflecting.seen_within(FIRST_DELAY).await;
+    assert_eq!(seen, ["listed rv=3 bar@3 foo@2", "deleted foo@4", "added qux@5"]);
     assert_eq!(reflecting.failure(), None);
-    assert_eq!(reflecting.counters.failures.get(), 4);
-    assert_eq!(reflecting.counters.lists.get(), 3);
-    assert_eq!(reflecting.counters.events.get(), 2);
+
+    server.on_list("unavailable");
+    assert!(reflecting.seen_within(FIRST_DELAY).await.is_empty());
+    assert_eq!(reflecting.failure(), Some((Phase::List, "unavailable".to_owned())));
+
+    server.on_list("rv=5 bar@3 qux@5").refuse_watch("rejected 403");
+    assert_eq!(reflecting.seen_within(ANY_DELAY).await, ["listed rv=5 bar@3 qux@5"]);
+    let forbidden = "rejected with 403: rejected 403".to_owned();
+    assert_eq!(reflecting.failure(), Some((Phase::Watch, forbidden)));
+
+    server.on_list("rv=5 bar@3 qux@5").on_watch("added baz@6; unavailable");
+    let seen = reflecting.seen_within(ANY_DELAY).await;
+    assert_eq!(seen, ["listed rv=5 bar@3 qux@5", "added baz@6"]);
+    assert_eq!(reflecting.failure(), Some((Phase::Watch, "unavailable".to_owned())));
+
+    server.on_list("rv=6 bar@3 qux@5 baz@6");
+    assert_eq!(reflecting.seen_within(ANY_DELAY).await, ["listed rv=6 bar@3 baz@6 qux@5"]);
+    assert_eq!(reflecting.failure(), None);
+    assert_eq!(reflecting.counters.failures.get(), 3);
+    assert_eq!(reflecting.counters.lists.get(), 5);
+    assert_eq!(reflecting.counters.events.get(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,50 +72,114 @@ async fn every_handler_is_told_everything() {
     assert!(informer.status().borrow().has_listed);
 }
 
-/// ★49 client-go: `TestIndexer`.
+/// ★49 client-go: `TestIndexer`. The informer runs from the beginning here; the first index is added
+/// before there is a list.
 #[tokio::test(start_paused = true)]
-async fn an_index_can_be_added_while_the_informer_runs() {
-    let (server, informer) = start("rv=10 pod1@1 pod2@2");
-    let last_char: IndexFunc = Arc::new(|object| {
-        Ok(object.key.name().chars().last().map(String::from).into_iter().collect())
+async fn scenario_49_indexer() {
+    let (server, informer) = start("rv=10 pod1#a,b@1 pod2#b@2");
+    let labels: IndexFunc = Arc::new(|object| {
+        let labels = object.uid.split('#').nth(1).unwrap_or("");
+        Ok(labels.split(',').map(str::to_owned).collect())
     });
-    informer.add_index("before the list", last_char.clone()).await.unwrap();
+    informer.add_index("labels", labels.clone()).await.unwrap();
     informer.wait_for_sync().await;
-    server.say("added other1@11");
+    let found = |name| texts(informer.lister().by_index(name, "a").unwrap());
+    assert_eq!(found("labels"), ["pod1#a,b@1"]);
+    server.say("added pod3#a@11");
     settle().await;
-    informer.add_index("afterwards", last_char.clone()).await.unwrap();
-    for name in ["before the list", "afterwards"] {
-        let found = texts(informer.lister().by_index(name, "1").unwrap());
-        assert_eq!(found, ["other1@11", "pod1@1"]);
-        assert_eq!(informer.lister().index_values(name).unwrap(), ["1", "2"]);
+    assert_eq!(found("labels"), ["pod1#a,b@1", "pod3#a@11"]);
+    informer.add_index("labels-again", labels.clone()).await.unwrap();
+    assert_eq!(found("labels-again"), ["pod1#a,b@1", "pod3#a@11"]);
+    for name in ["labels", "labels-again"] {
+        assert_eq!(informer.lister().index_values(name).unwrap(), ["a", "b"]);
     }
-    let exists = Err(IndexError::Exists("afterwards".to_owned()));
-    assert_eq!(informer.add_index("afterwards", last_char).await, exists);
+    let exists = Err(IndexError::Exists("labels-again".to_owned()));
+    assert_eq!(informer.add_index("labels-again", labels).await, exists);
 }
 
-/// ★46 client-go: `TestReflectorRespectStoreTransformer`, where initial objects are transformed
-/// twice (WL-10).
+/// Every queue; none stands for the one that nobody can choose, in order with a list item by item.
+const QUEUES: [Option<QueueKind>; 3] = [Some(QueueKind::Delta), Some(QueueKind::InOrder), None];
+
+fn start_with(
+    server: &ScriptedServer,
+    queue: Option<QueueKind>,
+    transform: Option<TransformFunc>,
+) -> SharedInformer {
+    match queue {
+        Some(queue) => {
+            SharedInformer::start(server.clone(), SharedInformerOptions { queue, transform })
+        }
+        None => {
+            let options = RealFifoOptions { atomic_events: false, ..RealFifoOptions::default() };
+            SharedInformer::start_with(server.clone(), RealFifo::new(options, transform))
+        }
+    }
+}
+
+/// ★46 client-go: `TestReflectorRespectStoreTransformer`, where it is called five times, twice for each
+/// initial object (WL-10), and three times here.
 #[tokio::test(start_paused = true)]
-async fn every_object_is_transformed_once_before_anybody_sees_it() {
-    let server = ScriptedServer::default();
-    server.on_watch_list("added a@1; added b@2; end rv=2; added c@3");
+async fn scenario_46_reflector_respect_store_transformer() {
     let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = calls.clone();
     let upper: TransformFunc = Arc::new(move |object| {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(crate::objects::object(&crate::objects::text(&object).to_uppercase()))
     });
-    let options = SharedInformerOptions { transform: Some(upper), ..Default::default() };
-    let informer = SharedInformer::start(server.clone(), options);
-    let (_registration, told) = add(&informer).await;
-    settle().await;
-    assert_eq!(
-        sorted(told.take()),
-        ["added A@1 initial", "added B@2 initial", "added C@3", "synced"]
-    );
-    assert_eq!(texts(informer.lister().list()), ["A@1", "B@2", "C@3"]);
-    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 3);
-    assert_eq!(server.asked(), ["watch-list rv="]);
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_watch_list("added a@1; added b@2; end rv=2; added c@3");
+        let informer = start_with(&server, queue, Some(upper.clone()));
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(
+            sorted(told.take()),
+            ["added A@1 initial", "added B@2 initial", "added C@3", "synced"]
+        );
+        assert_eq!(texts(informer.lister().list()), ["A@1", "B@2", "C@3"]);
+        assert_eq!(calls.swap(0, std::sync::atomic::Ordering::Relaxed), 3);
+        assert_eq!(server.asked(), ["watch-list rv="]);
+    }
+}
+
+/// ★58 client-go: `TestResetWatch`.
+#[tokio::test(start_paused = true)]
+async fn scenario_58_reset_watch() {
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_list("rv=1 default/pod-1@1");
+        let informer = start_with(&server, queue, None);
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(told.take(), ["added default/pod-1@1 initial", "synced"]);
+        server.on_list("rv=3 default/pod-1@2 default/pod-2@3").say("expired");
+        sleep(2 * SECOND).await;
+        let expected = ["added default/pod-2@3", "updated default/pod-1@1 default/pod-1@2"];
+        assert_eq!(sorted(told.take()), expected);
+    }
+}
+
+/// ★59 client-go: `TestStoreResourceVersion`. Also with the queues for which the cache has no version
+/// there (ST-10).
+#[tokio::test(start_paused = true)]
+async fn scenario_59_store_resource_version() {
+    for queue in QUEUES {
+        let server = ScriptedServer::default();
+        server.on_list("rv=1 default/pod-1@1");
+        let informer = start_with(&server, queue, None);
+        let (_registration, told) = add(&informer).await;
+        settle().await;
+        assert_eq!(told.take(), ["added default/pod-1@1 initial", "synced"]);
+        assert_eq!(informer.lister().resource_version(), "1");
+        server.say("modified default/pod-1@2");
+        settle().await;
+        assert_eq!(told.take(), ["updated default/pod-1@1 default/pod-1@2"]);
+        assert_eq!(informer.lister().resource_version(), "2");
+        server.say("deleted default/pod-1@3");
+        settle().await;
+        assert_eq!(told.take(), ["deleted default/pod-1@3"]);
+        assert_eq!(informer.lister().resource_version(), "3");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,11 +11,26 @@ async fn a_step_that_panics_is_done_again_after_a_second_and_nothing_is_lost() {
     assert_eq!(told(&queue), ["added b@7 initial"]);
     assert!(!*looping.has_synced.borrow());
     assert_ne!(looping.lister.resource_version(), "10");
-    sleep(RESTART_DELAY).await;
+    sleep(Duration::from_millis(998)).await;
+    assert_eq!(told(&queue), nothing());
+    sleep(Duration::from_millis(2)).await;
     assert_eq!(told(&queue), ["added a@5 initial", "synced"]);
     assert_eq!(looping.cached(), ["a@5", "b@7"]);
     assert_eq!(looping.lister.resource_version(), "10");
     assert_eq!(looping.counters.process_loop_restarts.get(), 1);
+}
+
+/// client-go: SI-17.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_joins_before_the_first_list_is_applied_is_told_all_of_it_as_initial() {
+    let looping = Looping::start();
+    panic_on("a@5", 1);
+    looping.list("10 a@5 b@7").await;
+    let queue = ListenerQueue::new(DeliveryPolicy::default());
+    let join = Command::AddListener { queue: queue.clone(), resync_period: None };
+    looping.commands.try_send(join).unwrap();
+    sleep(RESTART_DELAY).await;
+    assert_eq!(told(&queue), ["added b@7 initial", "added a@5 initial", "synced"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,18 +65,7 @@ impl Collection {
 /// collection.
 fn torn_states(queue: impl Queue, seed: u64) -> Vec<String> {
     let mut collection = Collection::new(seed);
-    let (_reflected, reflected) = mpsc::channel(1);
-    let (_commands, commands) = mpsc::channel(1);
-    let mut process_loop = ProcessLoop {
-        reflected,
-        commands,
-        queue,
-        indexer: Indexer::new(),
-        shared_processor: SharedProcessor::default(),
-        has_synced: watch::Sender::new(false),
-        counters: Arc::default(),
-        reflected_version: None,
-    };
+    let mut process_loop = unstarted(queue);
     process_loop.indexer.set_resource_version("0".to_owned());
     let mut torn = Vec::new();
     for _ in 0..30 {

@@ -10,31 +10,66 @@ async fn start(prepare: impl FnOnce(&ScriptedServer)) -> (Reflecting, Vec<String
     (reflecting, seen)
 }
 
-/// ★29 client-go: `TestReflectorListAndWatch`, with watch-list; ★48 (5).
+/// ★29 client-go: `TestReflectorListAndWatch`, its case with watch-list.
 #[tokio::test(start_paused = true)]
-async fn the_initial_state_and_what_follows_come_over_one_watch() {
+async fn scenario_29_reflector_list_and_watch_with_watch_list() {
     let (reflecting, seen) = start(|server| {
-        server.on_watch_list("added foo@2; added bar@3; end rv=3; added baz@4; modified foo@5");
+        server.on_watch_list(
+            "added foo@1; end rv=1; \
+             modified foo@2; added bar@3; added baz@4; added qux@5; added zoo@6",
+        );
     })
     .await;
-    assert_eq!(seen, ["listed rv=3 bar@3 foo@2", "added baz@4", "updated foo@5"]);
+    let expected = [
+        "listed rv=1 foo@1",
+        "updated foo@2",
+        "added bar@3",
+        "added baz@4",
+        "added qux@5",
+        "added zoo@6",
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(reflecting.asked(), ["watch-list rv="], "one watch and no list");
+}
+
+/// ★48 (2) client-go: `TestWatchList`. There it is switched off; here the server does not know it.
+#[tokio::test(start_paused = true)]
+async fn scenario_48_watch_list_that_is_off() {
+    let (reflecting, seen) = start(|server| {
+        server.refuse_watch_list("rejected 400").on_list("rv=1 a@1");
+    })
+    .await;
+    assert_eq!(seen, ["listed rv=1 a@1"]);
+    assert_eq!(reflecting.asked(), ["watch-list rv=", "list rv=0 limit=500", "watch rv=1"]);
+}
+
+/// ★48 (5) client-go: `TestWatchList`.
+#[tokio::test(start_paused = true)]
+async fn scenario_48_watch_list_that_ends_with_a_bookmark() {
+    let (reflecting, seen) = start(|server| {
+        server.on_watch_list("added p1@1; added p2@2; end rv=2");
+    })
+    .await;
+    assert_eq!(seen, ["listed rv=2 p1@1 p2@2"]);
     assert_eq!(reflecting.asked(), ["watch-list rv="]);
 }
 
 /// ★48 (6) client-go: `TestWatchList`.
 #[tokio::test(start_paused = true)]
-async fn changes_before_the_end_of_the_initial_state_are_part_of_it() {
-    let (_reflecting, seen) = start(|server| {
-        server
-            .on_watch_list("added a@1; added b@2; added c@3; modified a@4; deleted b@5; end rv=5");
+async fn scenario_48_watch_list_with_changes_before_its_end() {
+    let (reflecting, seen) = start(|server| {
+        server.on_watch_list(
+            "added p1@1; added p2@2; modified p1@3; added p3@4; deleted p3@5; end rv=5",
+        );
     })
     .await;
-    assert_eq!(seen, ["listed rv=5 a@4 c@3"]);
+    assert_eq!(seen, ["listed rv=5 p1@3 p2@2"]);
+    assert_eq!(reflecting.asked(), ["watch-list rv="]);
 }
 
 /// ★47 client-go: `TestWatchListResourceVersion`.
 #[tokio::test(start_paused = true)]
-async fn the_version_is_that_of_the_bookmark_and_of_nothing_before_it() {
+async fn scenario_47_watch_list_resource_version() {
     for said in ["hang-up", "added a@1; added b@2; hang-up"] {
         let (reflecting, _) = start(|server| {
             server.on_watch_list(said).on_watch_list("");
@@ -52,14 +87,30 @@ async fn the_version_is_that_of_the_bookmark_and_of_nothing_before_it() {
 
 /// ★48 (3) (4) client-go: `TestWatchList`.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses_watch_list_is_listed() {
-    for refused in ["unavailable", "rejected 422", "rejected 400", "rejected 403", "expired"] {
+async fn scenario_48_watch_list_that_is_refused() {
+    for refused in ["unavailable", "rejected 422", "rejected 400", "rejected 403"] {
+        let (reflecting, seen) = start(|server| {
+            server.refuse_watch_list(refused).on_list("rv=1 p1@1").on_watch("added p2@2");
+        })
+        .await;
+        assert_eq!(seen, ["listed rv=1 p1@1", "added p2@2"], "after {refused}");
+        let asked = ["watch-list rv=", "list rv=0 limit=500", "watch rv=1"];
+        assert_eq!(reflecting.asked(), asked, "after {refused}");
+    }
+}
+
+/// client-go: WL-6, where a server that always says this is asked for ever, without a pause.
+#[tokio::test(start_paused = true)]
+async fn a_watch_list_without_a_version_that_has_expired_is_listed() {
+    for refused in ["expired", "too-large"] {
         let (reflecting, seen) = start(|server| {
             server.refuse_watch_list(refused).refuse_watch_list(refused).on_list("rv=1 a@1");
         })
         .await;
         assert_eq!(seen, ["listed rv=1 a@1"], "after {refused}");
-        assert!(reflecting.asked().ends_with(&["watch rv=1".to_owned()]));
+        let watch_list = "watch-list rv=";
+        let asked = [watch_list, watch_list, "list rv= limit=500", "watch rv=1"];
+        assert_eq!(reflecting.asked(), asked);
     }
 }
 
@@ -97,6 +148,18 @@ async fn a_passing_failure_of_watch_list_is_not_remembered() {
 
 /// ★48 (7) client-go: `TestWatchList`.
 #[tokio::test(start_paused = true)]
+async fn scenario_48_watch_list_of_a_busy_server() {
+    let (mut reflecting, _) = start(|server| {
+        server.refuse_watch_list("429 1s").refuse_watch_list("429 1s");
+        server.on_watch_list("added p1@1; end rv=2");
+    })
+    .await;
+    assert_eq!(reflecting.seen_within(Duration::from_secs(3)).await, ["listed rv=2 p1@1"]);
+    assert_eq!(reflecting.asked(), ["watch-list rv="; 3]);
+}
+
+/// client-go: WL-6.
+#[tokio::test(start_paused = true)]
 async fn a_busy_or_absent_server_is_asked_for_the_same_again() {
     let (mut reflecting, seen) = start(|server| {
         server.refuse_watch_list("429").refuse_watch_list("refused");
@@ -112,12 +175,13 @@ async fn a_busy_or_absent_server_is_asked_for_the_same_again() {
 
 /// ★48 (8) client-go: `TestWatchList`. There it is tried for ever (WL-7).
 #[tokio::test(start_paused = true)]
-async fn a_stream_cut_short_is_asked_for_once_more_from_scratch_then_listed() {
-    let (_reflecting, seen) = start(|server| {
-        server.on_watch_list("added a@1; hang-up").on_watch_list("added b@2; end rv=2");
+async fn scenario_48_watch_list_that_is_cut_short() {
+    let (reflecting, seen) = start(|server| {
+        server.on_watch_list("added p1@1; hang-up").on_watch_list("added p2@2; end rv=2");
     })
     .await;
-    assert_eq!(seen, ["listed rv=2 b@2"]);
+    assert_eq!(seen, ["listed rv=2 p2@2"], "from scratch");
+    assert_eq!(reflecting.asked(), ["watch-list rv="; 2]);
 
     let (mut reflecting, seen) = start(|server| {
         server.on_watch_list("added a@1; hang-up").on_watch_list("added a@1; hang-up");
@@ -131,24 +195,42 @@ async fn a_stream_cut_short_is_asked_for_once_more_from_scratch_then_listed() {
     assert_eq!(reflecting.asked(), ["list rv=3", "watch rv=4"], "it is remembered");
 }
 
-/// ★48 (9) (10) client-go: `TestWatchList`. There, the expired version is an error.
+/// ★48 (9) client-go: `TestWatchList`.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_after_the_initial_state_goes_on_as_a_watch() {
+async fn scenario_48_watch_list_that_ends_later() {
     let (mut reflecting, _) = start(|server| {
-        server.on_watch_list("added a@1; end rv=2; added b@3; wait 2s; hang-up");
+        server.on_watch_list("added p1@1; added p2@2; end rv=2; added p3@3; wait 2s; hang-up");
+        server.on_watch("added p4@4");
+    })
+    .await;
+    assert_eq!(reflecting.seen_within(Duration::from_secs(2)).await, ["added p4@4"]);
+    assert_eq!(reflecting.asked(), ["watch-list rv=", "watch rv=3"]);
+}
+
+/// ★48 (10) client-go: `TestWatchList`. There, a version that has expired on opening is an error and
+/// in the stream it is not; here it is the same thing in both places, and no error.
+#[tokio::test(start_paused = true)]
+async fn scenario_48_watch_list_whose_version_expires_later() {
+    let (mut reflecting, seen) = start(|server| {
+        server.on_watch_list("added p1@1; end rv=2; added p3@3; wait 2s; hang-up");
         server.refuse_watch("expired");
     })
     .await;
-    reflecting.server.on_watch_list("added b@3; end rv=4");
-    assert_eq!(reflecting.seen_within(3 * FIRST_DELAY).await, ["listed rv=4 b@3"]);
-    assert_eq!(reflecting.asked(), ["watch-list rv=", "watch rv=3", "watch-list rv=3"]);
+    assert_eq!(seen, ["listed rv=2 p1@1", "added p3@3"]);
+    assert!(reflecting.seen_within(Duration::from_secs(2)).await.is_empty(), "the state is kept");
+    assert_eq!(reflecting.asked(), ["watch-list rv=", "watch rv=3"]);
+    assert_eq!(reflecting.failure(), None);
+    reflecting.server.on_watch_list("added p3@3; end rv=4");
+    assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=4 p3@3"]);
+    assert_eq!(reflecting.asked(), ["watch-list rv=3"]);
 }
 
 /// ★48 (1) (11) client-go: `TestWatchList`. There it waits for ever (WL-7).
 #[tokio::test(start_paused = true)]
-async fn an_initial_state_that_does_not_end_is_listed_after_a_minute() {
+async fn scenario_48_watch_list_that_never_ends() {
     let never_ending = [
         "added a@1",
+        // Also a bookmark whose annotation says "false".
         "added a@1; bookmark rv=2",
         // Neither bookmarks nor changes are progress.
         "added a@1; wait 30s; bookmark rv=2; wait 20s; modified a@3; bookmark rv=3; wait 20s",
@@ -160,6 +242,7 @@ async fn an_initial_state_that_does_not_end_is_listed_after_a_minute() {
         .await;
         assert_eq!(seen, Vec::<String>::new());
         assert_eq!(reflecting.seen_within(Duration::from_secs(59)).await, Vec::<String>::new());
+        assert_eq!(reflecting.asked(), ["watch-list rv="]);
         assert_eq!(reflecting.seen_within(Duration::from_secs(1)).await, ["listed rv=9 a@1"]);
         reflecting.asked();
         reflecting.server.on_list("rv=10 a@1").say("expired");

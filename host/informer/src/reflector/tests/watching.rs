@@ -14,7 +14,7 @@ async fn version_after(said: &str) -> String {
 /// ★28 client-go: `TestReflectorWatchHandler`. An object of a wrong type is rejected here by the
 /// lister-watcher.
 #[tokio::test(start_paused = true)]
-async fn events_are_handed_over_in_order_and_the_last_one_gives_the_version() {
+async fn scenario_28_reflector_watch_handler() {
     let mut reflecting = Reflecting::listed("rv=10 foo@1 bar@2").await;
     reflecting.server.say("rejected; deleted foo@11; modified bar@55; added baz@32");
     reflecting.server.say("wait 1s; hang-up");
@@ -25,14 +25,21 @@ async fn events_are_handed_over_in_order_and_the_last_one_gives_the_version() {
     assert_eq!(reflecting.counters.events.get(), 3);
 }
 
-/// ★44 client-go: `TestReflectorResourceVersionUpdate`.
+/// ★44 client-go: `TestReflectorResourceVersionUpdate`. The version goes nowhere else here than into
+/// the next request, so that shows it.
 #[tokio::test(start_paused = true)]
-async fn every_event_moves_the_version_and_a_rejected_one_does_not() {
+async fn scenario_44_reflector_resource_version_update() {
+    assert_eq!(version_after("added a@10").await, "watch rv=10");
+    assert_eq!(version_after("modified a@20").await, "watch rv=20");
+    assert_eq!(version_after("modified a@20; bookmark rv=30").await, "watch rv=30");
+    let all = "added a@10; modified a@20; bookmark rv=30; deleted a@40";
+    assert_eq!(version_after(all).await, "watch rv=40");
+}
+
+/// client-go: EV-1, EV-3, where an event that is refused later moves the version.
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_does_not_move_the_version() {
     assert_eq!(version_after("").await, "watch rv=10");
-    assert_eq!(version_after("added a@20").await, "watch rv=20");
-    assert_eq!(version_after("modified a@25").await, "watch rv=25");
-    assert_eq!(version_after("bookmark rv=30").await, "watch rv=30");
-    assert_eq!(version_after("deleted a@40").await, "watch rv=40");
     assert_eq!(version_after("added a@20; rejected").await, "watch rv=20");
     assert_eq!(version_after("added a@20; bookmark rv=").await, "watch rv=20");
 }
@@ -80,45 +87,93 @@ async fn the_version_moves_only_with_what_was_handed_over() {
     assert_eq!(reflector.last_sync_resource_version, "10");
 }
 
-/// ★43 client-go: `TestWatchTimeout`; the minimum is not configurable here.
+/// ★43 client-go: `TestWatchTimeout`. The minimum is not configurable here, so there is no case of
+/// half an hour. RF-1: the watch-list too.
 #[tokio::test(start_paused = true)]
-async fn the_server_is_asked_to_end_a_watch_after_five_to_ten_minutes() {
-    let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+async fn scenario_43_watch_timeout() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 a@1");
+    let mut reflecting = Reflecting::start(server);
+    reflecting.seen().await;
     for _ in 0..50 {
         reflecting.server.on_watch("wait 1s; hang-up");
     }
     reflecting.server.say("wait 1s; hang-up");
     reflecting.seen_within(Duration::from_secs(200)).await;
-    let timeouts: Vec<u32> =
-        reflecting.server.requests().iter().map(|request| request.timeout_seconds).collect();
+    let requests = reflecting.server.requests();
+    assert_eq!(requests[0].text, "watch-list rv=");
+    let watches = requests.iter().filter(|request| request.text.starts_with("watch"));
+    let timeouts: Vec<u32> = watches.map(|request| request.timeout_seconds).collect();
     assert!(timeouts.len() > 50);
     assert!(timeouts.iter().all(|seconds| (300..600).contains(seconds)));
     assert!(timeouts.iter().any(|seconds| *seconds != timeouts[0]), "spread");
 }
 
-/// ★31 client-go: `TestReflectorListAndWatchInitConnBackoff`.
+/// ★31 client-go: `TestReflectorListAndWatchInitConnBackoff`. The delays are not configurable here:
+/// 0.8 s doubling to 30 s (RF-2), spread by up to as much again, and no list between them.
 #[tokio::test(start_paused = true)]
-async fn a_refused_connection_is_tried_again_without_a_list() {
+async fn scenario_31_reflector_list_and_watch_init_conn_backoff() {
+    let growing = [0.8, 1.6, 3.2, 6.4, 12.8, 25.6];
+    for refusals in [5, 40] {
+        let server = ScriptedServer::default();
+        server.on_list("rv=10 a@1");
+        for _ in 0..refusals {
+            server.refuse_watch("refused");
+        }
+        let mut reflecting = Reflecting::start(server.clone());
+        assert_eq!(reflecting.seen().await, ["listed rv=10 a@1"]);
+        assert_eq!(reflecting.failure().unwrap().0, Phase::Watch);
+        let mut requests = server.requests();
+        while requests.len() < 2 + refusals + 1 {
+            assert!(reflecting.seen_within(Duration::from_secs(1)).await.is_empty());
+            requests.extend(server.requests());
+        }
+        let bases = growing.into_iter().chain(std::iter::repeat(30.0));
+        for (pair, base) in requests[2..].windows(2).zip(bases) {
+            assert_eq!(pair[1].text, "watch rv=10");
+            let delay = (pair[1].at - pair[0].at).as_secs_f64();
+            assert!((base..2.0 * base + 0.002).contains(&delay), "{delay} for base {base}");
+        }
+        assert_eq!(reflecting.failure(), None);
+    }
+}
+
+/// ★32 client-go: `TestBackoffOnTooManyRequests`: one delay for the 429 on opening and one for that
+/// in the stream. The closed watch ends at once without an event, which is a failure here too.
+#[tokio::test(start_paused = true)]
+async fn scenario_32_backoff_on_too_many_requests() {
     let server = ScriptedServer::default();
-    server.on_list("rv=10 a@1");
-    for _ in 0..5 {
-        server.refuse_watch("refused");
-    }
+    server.on_list("rv=1").refuse_watch("429 1s").on_watch("429 1s").on_watch("hang-up");
     let mut reflecting = Reflecting::start(server.clone());
-    assert_eq!(reflecting.seen().await, ["listed rv=10 a@1"]);
-    assert_eq!(reflecting.failure().unwrap().0, Phase::Watch);
-    assert!(reflecting.seen_within(Duration::from_secs(50)).await.is_empty());
+    reflecting.seen_within(Duration::from_millis(2500)).await;
     let requests = server.requests();
-    assert_eq!(requests.len(), 2 + 6);
-    for (pair, base) in requests[2..].windows(2).zip([0.8, 1.6, 3.2, 6.4, 12.8]) {
-        assert_eq!(pair[1].text, "watch rv=10");
+    let texts: Vec<_> = requests.iter().map(|request| request.text.as_str()).collect();
+    let watch = "watch rv=1";
+    assert_eq!(texts, ["watch-list rv=", "list rv=0 limit=500", watch, watch, watch]);
+    for pair in requests[2..].windows(2) {
         let delay = (pair[1].at - pair[0].at).as_secs_f64();
-        assert!((base..2.0 * base + 0.002).contains(&delay), "{delay} for base {base}");
+        assert!((1.0..1.202).contains(&delay), "{delay}");
     }
+    assert_eq!(reflecting.counters.failures.get(), 3);
+}
+
+/// ★33 client-go: `TestNoRelistOnTooManyRequests`.
+#[tokio::test(start_paused = true)]
+async fn scenario_33_no_relist_on_too_many_requests() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=1");
+    for _ in 0..4 {
+        server.refuse_watch("429 1s");
+    }
+    let mut reflecting = Reflecting::start(server);
+    reflecting.seen_within(Duration::from_secs(30)).await;
+    let asked = reflecting.asked();
+    assert_eq!(asked.iter().filter(|it| it.starts_with("list")).count(), 1);
+    assert_eq!(asked.iter().filter(|it| *it == "watch rv=1").count(), 5);
     assert_eq!(reflecting.failure(), None);
 }
 
-/// ★32 ★33 client-go: `TestBackoffOnTooManyRequests`, `TestNoRelistOnTooManyRequests`.
+/// client-go: WT-8, where a delay does not depend on what the server asks for.
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_given_the_time_it_asks_for_within_limits() {
     let server = ScriptedServer::default();
@@ -137,23 +192,54 @@ async fn a_busy_server_is_given_the_time_it_asks_for_within_limits() {
     }
 }
 
-/// ★34 client-go: `TestRetryInternalError`, with its default of no retries.
+/// ★34 client-go: `TestRetryInternalError`, its first case: no retries. The time in which internal
+/// errors only make another watch is 0 there unless configured, and not configurable here.
 #[tokio::test(start_paused = true)]
-async fn an_internal_error_in_a_watch_makes_a_list() {
+async fn scenario_34_retry_internal_error() {
     let mut reflecting = Reflecting::listed("rv=10 a@1").await;
     reflecting.server.on_list("rv=12 a@1").say("unavailable");
     assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=12 a@1"]);
     assert_eq!(reflecting.asked(), ["list rv=10", "watch rv=12"]);
 }
 
-/// ★45 client-go: `TestReflectorReplacesStoreOnUnsafeDelete`.
+/// ★45 client-go: `TestReflectorReplacesStoreOnUnsafeDelete`. The error arrives as a 500, which is
+/// `Unavailable` here.
 #[tokio::test(start_paused = true)]
-async fn an_object_that_the_server_could_not_read_is_gone_with_the_next_list() {
+async fn scenario_45_reflector_replaces_store_on_unsafe_delete() {
     let mut reflecting = Reflecting::listed("rv=3 a@1 b@2 c@3").await;
     reflecting.server.on_list("rv=5 a@1 b@2 c@3").say("added foo@4; unavailable");
     let seen = reflecting.seen_within(FIRST_DELAY).await;
     assert_eq!(seen, ["added foo@4", "listed rv=5 a@1 b@2 c@3"]);
     assert_eq!(reflecting.asked(), ["list rv=4", "watch rv=5"]);
+}
+
+/// client-go: WT-5, WT-7, WT-8, RF-13.
+#[tokio::test(start_paused = true)]
+async fn an_error_makes_a_watch_where_the_last_one_ended_or_a_list() {
+    for (error, next, is_failure) in [
+        ("429", "watch rv=10", true),
+        ("refused", "watch rv=10", true),
+        ("expired", "list rv=10", false),
+        ("too-large", "list rv=10", true),
+        ("unavailable", "list rv=10", true),
+        ("rejected 403", "list rv=10", true),
+        ("rejected 404", "list rv=10", true),
+    ] {
+        for on_opening in [true, false] {
+            let server = ScriptedServer::default();
+            server.on_list("rv=10 a@1");
+            match on_opening {
+                true => _ = server.refuse_watch(error),
+                false => _ = server.on_watch(error),
+            }
+            let mut reflecting = Reflecting::start(server);
+            assert_eq!(reflecting.seen().await, ["listed rv=10 a@1"]);
+            assert_eq!(reflecting.failure().is_some(), is_failure, "{error}");
+            assert_eq!(reflecting.asked().last().unwrap(), "watch rv=10");
+            reflecting.seen_within(FIRST_DELAY).await;
+            assert_eq!(reflecting.asked(), [next], "after {error}, {on_opening}");
+        }
+    }
 }
 
 /// The same thing whether the server says it on opening or in the stream.
@@ -195,6 +281,19 @@ async fn a_watch_that_ends_at_once_with_nothing_accepted_makes_a_list() {
         assert_eq!(reflecting.seen_within(FIRST_DELAY).await, ["listed rv=11 a@1"]);
         assert_eq!(reflecting.asked(), ["list rv=10", "watch rv=11"]);
         assert_eq!(reflecting.counters.failures.get(), 1);
+    }
+}
+
+/// client-go: WT-9, 1.34.
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_very_short_below_a_second() {
+    for (said, next) in [("wait 999ms; hang-up", "list rv=10"), ("wait 1s; hang-up", "watch rv=10")]
+    {
+        let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+        reflecting.server.say("wait 10s; hang-up");
+        reflecting.server.on_watch(said).on_list("rv=11 a@1");
+        reflecting.seen_within(Duration::from_secs(14)).await;
+        assert_eq!(reflecting.asked()[1], next, "after {said}");
     }
 }
 

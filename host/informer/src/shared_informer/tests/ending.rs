@@ -2,9 +2,10 @@
 
 use super::*;
 
-/// ★55 client-go: `TestRemoveEventHandler_SynchronousShutdown`, where what is queued is discarded.
+/// ★55 client-go: `TestRemoveEventHandler_SynchronousShutdown`, where `ShutDownEventHandler` waits for
+/// the call and discards what is queued; here that is delivered, up to a deadline.
 #[tokio::test(start_paused = true)]
-async fn a_removed_handler_is_told_what_is_queued_and_nothing_new() {
+async fn scenario_55_remove_event_handler_synchronous_shutdown() {
     let (server, informer) = start("rv=10 a@5 b@6 c@7");
     let (registration, told) =
         add_with(&informer, HandlerOptions::default(), slow(10 * SECOND)).await;
@@ -66,9 +67,10 @@ async fn a_handler_whose_removal_was_given_up_ends_with_its_registration() {
     assert!(task.is_finished());
 }
 
-/// ★55 client-go: `TestRemoveEventHandler_AsynchronousPanic`, where the call goes on.
+/// ★55 client-go: `TestRemoveEventHandler_AsynchronousPanic`, where the call goes on after the removal
+/// and may use what is closed by then. Here it is cut off where it waits, and what it holds is freed.
 #[tokio::test(start_paused = true)]
-async fn a_dropped_registration_cuts_the_handler_off_in_the_middle_of_a_call() {
+async fn scenario_55_remove_event_handler_asynchronous_panic() {
     let (_server, informer) = start("rv=10 a@5 b@6");
     let held = Arc::new(());
     let in_handler = held.clone();
@@ -133,6 +135,30 @@ async fn a_stopped_informer_applies_what_it_saw_and_the_handlers_finish() {
     assert_eq!(registration.remove(Duration::ZERO).await, 0);
 }
 
+/// client-go: WL-6, where the delay before another watch-list goes on.
+#[tokio::test(start_paused = true)]
+async fn an_informer_that_waits_for_a_busy_server_stops_at_once() {
+    let server = ScriptedServer::default();
+    server.refuse_watch_list("429 60s");
+    let informer = SharedInformer::start(server.clone(), SharedInformerOptions::default());
+    settle().await;
+    timeout(SECOND, informer.stop()).await.unwrap();
+    assert_eq!(server.asked(), ["watch-list rv="]);
+    sleep(100 * SECOND).await;
+    assert_eq!(server.asked(), nothing());
+}
+
+/// client-go: SP-5, where `Run` returns when the call does.
+#[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_for_a_handler_that_is_stuck() {
+    let (_server, informer) = start("rv=10 a@5");
+    let (_registration, told) =
+        add_with(&informer, HandlerOptions::default(), slow(3600 * SECOND)).await;
+    settle().await;
+    timeout(SECOND, informer.stop()).await.unwrap();
+    assert_eq!(told.take(), ["added a@5 initial"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stopping_may_be_given_up_or_done_twice_and_still_closes_the_handlers() {
     let (_server, informer) = start("rv=10 a@5");
@@ -165,7 +191,8 @@ async fn nobody_waits_for_the_sync_of_an_informer_that_has_stopped() {
     assert!(!late.wait_for_sync().await);
     assert_eq!(late.remove(SECOND).await, 0);
     assert_eq!((told.take(), told_late.take()), (nothing(), nothing()));
-    assert_eq!(informer.add_index("late", Arc::new(|_| Ok(Vec::new()))).await, Ok(()));
+    let late = informer.add_index("late", Arc::new(|_| Ok(Vec::new()))).await;
+    assert_eq!(late, Err(IndexError::Stopped));
 }
 
 /// The command was taken, and the process loop ended before it looked at it.

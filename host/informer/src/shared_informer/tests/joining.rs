@@ -4,7 +4,7 @@ use super::*;
 
 /// ★53 client-go: `TestAddWhileActive`.
 #[tokio::test(start_paused = true)]
-async fn a_late_handler_is_told_of_each_object_once_and_of_everything_after() {
+async fn scenario_53_add_while_active() {
     let (server, informer) = start("rv=10 pod1@1");
     let (early, told_early) = add(&informer).await;
     assert!(!early.has_synced(), "nothing was listed yet");
