@@ -232,6 +232,7 @@ impl World {
             continue_token: (next < all.len()).then(|| format!("{version}:{next}")),
             objects,
             rejected: Vec::new(),
+            rejected_keys: Vec::new(),
         })
     }
 }
