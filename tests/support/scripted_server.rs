@@ -46,7 +46,7 @@ impl Answer {
 }
 
 /// Runs until it is dropped. Without an answer that was prepared, a watch-list is refused as a bad
-/// request, a list as unavailable, and a watch is silent.
+/// request, a list fails, and a watch is silent.
 pub struct ScriptedServer {
     script: Arc<Mutex<Script>>,
     client: Client,
@@ -91,6 +91,11 @@ impl ScriptedServer {
     /// Says more on the watch that was opened last; false if nobody listens.
     pub fn say(&self, bytes: impl Into<Vec<u8>>) -> bool {
         lock(&self.script).open.as_ref().is_some_and(|open| open.send(bytes.into()).is_ok())
+    }
+
+    /// Ends the watch that was opened last.
+    pub fn hang_up(&self) {
+        lock(&self.script).open = None;
     }
 
     /// Every prepared answer has been asked for.
@@ -142,9 +147,8 @@ async fn answer(connection: TcpStream, script: &Mutex<Script>) -> io::Result<()>
         let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
         return connection.write_all(head.as_bytes()).await;
     };
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n"
-    );
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n");
     connection.write_all(head.as_bytes()).await?;
     connection.write_all(&body).await?;
     let mut said = said;
