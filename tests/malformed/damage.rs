@@ -24,7 +24,7 @@ fn damaged(rng: &mut fastrand::Rng, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn queue_of(seed: u64) -> QueueKind {
-    QUEUES[usize::from(seed % 2 == 0)]
+    QUEUES[usize::from(seed.is_multiple_of(2))]
 }
 
 fn names() -> Vec<String> {

@@ -57,7 +57,7 @@ pub struct ScriptedServer {
 struct Script {
     answers: VecDeque<(Request, Answer)>,
     asked: Vec<(Request, String)>,
-    open: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    open: Option<mpsc::Sender<Vec<u8>>>,
 }
 
 impl ScriptedServer {
@@ -88,9 +88,10 @@ impl ScriptedServer {
         self.client.clone()
     }
 
-    /// Says more on the watch that was opened last; false if nobody listens.
+    /// Says more on the watch that was opened last; false if nobody listens, or
+    /// reads.
     pub fn say(&self, bytes: impl Into<Vec<u8>>) -> bool {
-        lock(&self.script).open.as_ref().is_some_and(|open| open.send(bytes.into()).is_ok())
+        lock(&self.script).open.as_ref().is_some_and(|open| open.try_send(bytes.into()).is_ok())
     }
 
     /// Ends the watch that was opened last.
@@ -136,7 +137,7 @@ async fn answer(connection: TcpStream, script: &Mutex<Script>) -> io::Result<()>
             (None, Request::Watch) => Some(Answer::open("")),
             (answer, _) => answer,
         };
-        let (open, said) = mpsc::unbounded_channel();
+        let (open, said) = mpsc::channel(SAID_MAX);
         if answer.as_ref().is_some_and(|answer| answer.stays_open) {
             script.open = Some(open);
         }
@@ -167,3 +168,6 @@ async fn answer(connection: TcpStream, script: &Mutex<Script>) -> io::Result<()>
 fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
     script.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What is said and not sent yet.
+const SAID_MAX: usize = 16;

@@ -6,8 +6,9 @@
 //!
 //! With atomic events, which is what an informer uses, a list, a resync and a bookmark are one item
 //! each, and the process loop finds out what a list changed: so whenever a change is told, the cache is
-//! one state that the collection had on the server. Without them, a list becomes one item for each
-//! object as in [`DeltaFifo`](crate::DeltaFifo), but the deletions come first.
+//! one state that the collection had on the server, but for objects that could not be read. Without
+//! them, a list becomes one item for each object as in [`DeltaFifo`](crate::DeltaFifo), but the
+//! deletions come first.
 //!
 //! client-go: `RealFIFO` (rules RQ, AT and BT), the queue of its informers since 1.36. Unlike there,
 //! objects whose transform fails are left out of a list, which stays in force for all others.
