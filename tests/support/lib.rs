@@ -5,9 +5,11 @@ mod deliveries;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
+mod scripted_server;
 
 pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use scripted_server::{Answer, Request, ScriptedServer};
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
 pub use test_objects::{

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
-use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue, TransformFunc, transformed};
+use crate::queue::{
+    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, TransformFunc, transformed,
+};
 
 /// The queue between reflector and cache.
 #[derive(Default)]
@@ -104,9 +106,10 @@ impl Queue for DeltaFifo {
     /// or known and not in it.
     ///
     /// client-go: `DeltaFIFO.Replace`.
-    fn replace(
+    fn replace_leaving_out(
         &mut self,
         objects: Vec<Arc<Object>>,
+        left_out: LeftOut,
         _resource_version: &str,
         known_objects: &Lister,
     ) -> Vec<String> {
@@ -122,7 +125,8 @@ impl Queue for DeltaFifo {
                 Err(error) => errors.push(error),
             }
         }
-        let gone = |key: &ObjectKey| !listed.contains(key);
+        listed.extend(left_out.keys);
+        let gone = |key: &ObjectKey| !left_out.others && !listed.contains(key);
         let gone_while_queued = self.queue.iter().filter(|key| gone(key));
         let mut missing: Vec<Arc<Object>> =
             gone_while_queued.filter_map(|key| self.newest(key)).collect();

@@ -43,7 +43,7 @@ pub use object::{Object, ObjectKey};
 pub use pending_notifications::{
     BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy, GONE_DEAD_LETTERS_MAX,
 };
-pub use queue::{Delta, Deltas, Popped, ProcessError, Queue, QueueKind, TransformFunc};
+pub use queue::{Delta, Deltas, LeftOut, Popped, ProcessError, Queue, QueueKind, TransformFunc};
 pub use real_fifo::{RealFifo, RealFifoOptions};
 pub use shared_informer::{
     HandlerOptions, HandlerRegistration, SharedInformer, SharedInformerOptions,

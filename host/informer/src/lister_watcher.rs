@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
-use crate::object::Object;
+use crate::object::{Object, ObjectKey};
 
 /// Lists and watches one resource in one scope.
 ///
@@ -66,6 +66,9 @@ pub struct ListPage {
     /// One reason for each item that is not an object (no metadata, no name, ...). They are
     /// isolated, so that one bad item does not hide the others.
     pub rejected: Vec<String>,
+    /// The keys of those of them that have one: they are in the collection. As long as each has one,
+    /// what is missing from the list was deleted.
+    pub rejected_keys: Vec<ObjectKey>,
 }
 
 /// What the server said on a watch.
@@ -84,9 +87,16 @@ pub enum WatchEvent {
         /// The initial events of a watch-list end here.
         initial_events_end: bool,
     },
-    /// An event whose object could not be read. It is skipped, the stream goes on, and the
-    /// resource version stays where it was.
+    /// An event that could not be read. It is skipped, the stream goes on, and the resource version
+    /// stays where it was. It may have been about any object, and may have been a deletion.
     Rejected(String),
+    /// As `Rejected`: this object is there, in a state that could not be read.
+    RejectedObject {
+        /// Which.
+        key: ObjectKey,
+        /// Why; it names the object.
+        reason: String,
+    },
 }
 
 /// Why a request or a stream failed, by what the reflector does about it.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::lister_watcher::{ListOptions, ListPage, ListerWatcher, ListerWatcherError};
 use crate::object::Object;
+use crate::queue::LeftOut;
 
 /// client-go: `defaultPageSize`.
 pub(crate) const PAGE_SIZE: u32 = 500;
@@ -20,6 +21,7 @@ pub(crate) struct List {
     pub(crate) resource_version: String,
     pub(crate) objects: Vec<Arc<Object>>,
     pub(crate) rejected: Vec<String>,
+    pub(crate) left_out: LeftOut,
     /// More than one page was read.
     pub(crate) paginated: bool,
 }
@@ -39,7 +41,7 @@ pub(crate) async fn list<L: ListerWatcher>(
     let mut list = List::default();
     let mut has_expired = false;
     loop {
-        let ListPage { resource_version, continue_token, objects, rejected } =
+        let ListPage { resource_version, continue_token, objects, rejected, rejected_keys } =
             match page(lister_watcher, &options).await {
                 Err(ListerWatcherError::Expired(_))
                     if options.continue_token.is_some() && !has_expired =>
@@ -55,6 +57,8 @@ pub(crate) async fn list<L: ListerWatcher>(
             list.resource_version = resource_version;
         }
         list.objects.extend(objects);
+        list.left_out.others |= rejected.len() > rejected_keys.len();
+        list.left_out.keys.extend(rejected_keys);
         list.rejected.extend(rejected);
         on_page(list.objects.len());
         match continue_token.filter(|token| !token.is_empty()) {

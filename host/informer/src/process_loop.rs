@@ -181,8 +181,9 @@ impl<Q: Queue> ProcessLoop<Q> {
             Reflected::Deleted(object) => {
                 queue.delete(object, &known_objects).err().into_iter().collect()
             }
-            Reflected::Replaced { objects, resource_version } => {
-                let errors = queue.replace(objects, &resource_version, &known_objects);
+            Reflected::Replaced { objects, left_out, resource_version } => {
+                let errors =
+                    queue.replace_leaving_out(objects, left_out, &resource_version, &known_objects);
                 self.reflected_version = Some(resource_version);
                 errors
             }

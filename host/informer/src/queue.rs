@@ -38,6 +38,17 @@ pub trait Queue: Send + 'static {
         objects: Vec<Arc<Object>>,
         resource_version: &str,
         known_objects: &Lister,
+    ) -> Vec<String> {
+        self.replace_leaving_out(objects, LeftOut::default(), resource_version, known_objects)
+    }
+
+    /// As [`Queue::replace`], of a list that could not be read completely.
+    fn replace_leaving_out(
+        &mut self,
+        objects: Vec<Arc<Object>>,
+        left_out: LeftOut,
+        resource_version: &str,
+        known_objects: &Lister,
     ) -> Vec<String>;
 
     /// Every known object once more, unless something newer of it is queued.
@@ -80,6 +91,20 @@ pub trait Queue: Send + 'static {
     fn is_closed(&self) -> bool;
 }
 
+/// What a list has and nobody could read. It stays as it is known.
+///
+/// A deletion that is told by mistake makes a handler destroy what belongs to an object that lives;
+/// one that is told late costs little. So if in doubt, an object is there. That holds up
+/// nothing: a `Deleted` event, or the next list that can be read, removes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The objects that are known by their key.
+    pub keys: Vec<ObjectKey>,
+    /// There are others, of which not even the key could be read: nothing that is missing from the
+    /// list counts as deleted.
+    pub others: bool,
+}
+
 /// Which queue an informer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QueueKind {
@@ -113,7 +138,8 @@ pub enum Delta {
         resource_version: String,
         /// In the server's order.
         objects: Vec<Arc<Object>>,
-        /// In the list too, but their transform failed: they stay as they are cached.
+        /// In the list too, but they could not be read or their transform failed: they stay as they
+        /// are cached.
         left_out: Vec<ObjectKey>,
     },
     /// A periodic resync of everything that is cached when it is processed.

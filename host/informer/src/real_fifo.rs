@@ -6,8 +6,9 @@
 //!
 //! With atomic events, which is what an informer uses, a list, a resync and a bookmark are one item
 //! each, and the process loop finds out what a list changed: so whenever a change is told, the cache is
-//! one state that the collection had on the server. Without them, a list becomes one item for each
-//! object as in [`DeltaFifo`](crate::DeltaFifo), but the deletions come first.
+//! one state that the collection had on the server, but for objects that could not be read. Without
+//! them, a list becomes one item for each object as in [`DeltaFifo`](crate::DeltaFifo), but the
+//! deletions come first.
 //!
 //! client-go: `RealFIFO` (rules RQ, AT and BT), the queue of its informers since 1.36. Unlike there,
 //! objects whose transform fails are left out of a list, which stays in force for all others.
@@ -17,7 +18,9 @@ use std::sync::Arc;
 
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
-use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue, TransformFunc, transformed};
+use crate::queue::{
+    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, TransformFunc, transformed,
+};
 
 /// How a [`RealFifo`] gives what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,16 @@ impl RealFifo {
     /// The newest item of a key.
     fn newest(&self, key: &ObjectKey) -> Option<&Delta> {
         self.items.iter().rev().find(|delta| delta.key() == Some(key))
+    }
+
+    /// Every object that the consumer knows or may come to know by what is queued.
+    fn queued_or_known(&self, known_objects: &Lister) -> Vec<ObjectKey> {
+        let queued = self.items.iter().flat_map(|delta| match delta {
+            Delta::ReplacedAll { objects, .. } => objects.as_slice(),
+            delta => delta.object().map(std::slice::from_ref).unwrap_or_default(),
+        });
+        let known = known_objects.list();
+        queued.chain(&known).map(|object| object.key.clone()).collect()
     }
 
     /// Deletions for what is queued or known and not listed, in this order; nothing for what is
@@ -182,14 +195,14 @@ impl Queue for RealFifo {
         }
     }
 
-    fn replace(
+    fn replace_leaving_out(
         &mut self,
         objects: Vec<Arc<Object>>,
+        LeftOut { keys: mut left_out, others }: LeftOut,
         resource_version: &str,
         known_objects: &Lister,
     ) -> Vec<String> {
         let mut errors = Vec::new();
-        let mut left_out = Vec::new();
         let mut listed = Vec::with_capacity(objects.len());
         for object in objects {
             let key = object.key.clone();
@@ -201,12 +214,20 @@ impl Queue for RealFifo {
                 }
             }
         }
+        if others {
+            left_out.extend(self.queued_or_known(known_objects));
+        }
+        let mut keys = HashSet::new();
+        if !self.options.atomic_events || !left_out.is_empty() {
+            keys.extend(listed.iter().map(|object| object.key.clone()));
+        }
+        // What could be read is newer than what is cached.
+        left_out.retain(|key| keys.insert(key.clone()));
         if self.options.atomic_events {
             let resource_version = resource_version.to_owned();
             let all = Delta::ReplacedAll { resource_version, objects: listed, left_out };
             self.items.push_back(all);
         } else {
-            let keys = listed.iter().map(|object| object.key.clone()).chain(left_out).collect();
             self.push_deletions(&keys, known_objects);
             self.items.extend(listed.into_iter().map(Delta::Replaced));
         }

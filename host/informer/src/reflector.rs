@@ -9,7 +9,7 @@
 //!
 //! client-go: `Reflector` (rules RF, LS, WL, WT, EV).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use crate::backoff::Backoff;
 use crate::lister_watcher::{ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions};
 use crate::object::{Object, ObjectKey};
-use crate::pager::{self, PAGE_SIZE};
+use crate::pager::{self, List, PAGE_SIZE};
+use crate::queue::LeftOut;
 use crate::status::{InformerCounters, Phase, ReflectorFailure, ReflectorStatus};
 
 /// What the reflector saw.
@@ -30,6 +31,7 @@ pub(crate) enum Reflected {
     /// A complete list.
     Replaced {
         objects: Vec<Arc<Object>>,
+        left_out: LeftOut,
         resource_version: String,
     },
     Added(Arc<Object>),
@@ -58,6 +60,10 @@ pub(crate) struct Reflector<L: ListerWatcher> {
     paginated: bool,
     /// Until then, watch-list is not tried: it failed in a way that will repeat.
     no_watch_list_until: Option<Instant>,
+    /// Something could not be read, and the cache may lack what it said.
+    in_doubt: bool,
+    /// When a list was complete for the last time.
+    listed_at: Instant,
 }
 
 /// The process loop is gone, or a request failed.
@@ -89,6 +95,8 @@ impl<L: ListerWatcher> Reflector<L> {
             is_last_version_unavailable: false,
             paginated: false,
             no_watch_list_until: None,
+            in_doubt: false,
+            listed_at: Instant::now(),
         }
     }
 
@@ -154,14 +162,14 @@ impl<L: ListerWatcher> Reflector<L> {
         for reason in &list.rejected {
             self.rejected(reason);
         }
-        self.replace(list.objects, list.resource_version).await
+        self.replace(list).await
     }
 
     async fn list_at(
         &self,
         resource_version: &str,
         limit: Option<u32>,
-    ) -> Result<pager::List, ListerWatcherError> {
+    ) -> Result<List, ListerWatcherError> {
         let listed = |listed| {
             self.status.send_modify(|status| status.listed = listed);
         };
@@ -169,19 +177,18 @@ impl<L: ListerWatcher> Reflector<L> {
     }
 
     /// A complete list was read.
-    async fn replace(
-        &mut self,
-        objects: Vec<Arc<Object>>,
-        resource_version: String,
-    ) -> Result<(), Stop> {
+    async fn replace(&mut self, list: List) -> Result<(), Stop> {
+        let List { objects, left_out, resource_version, .. } = list;
         self.is_last_version_unavailable = false;
+        self.in_doubt = left_out.others;
+        self.listed_at = Instant::now();
         self.counters.lists.add(1);
         self.status.send_modify(|status| {
             status.listed = objects.len();
             status.has_listed = true;
         });
         let version = resource_version.clone();
-        self.hand_over(Reflected::Replaced { objects, resource_version }).await?;
+        self.hand_over(Reflected::Replaced { objects, left_out, resource_version }).await?;
         self.last_sync_resource_version = version;
         Ok(())
     }
@@ -193,8 +200,8 @@ impl<L: ListerWatcher> Reflector<L> {
         let mut cut_short = false;
         loop {
             let failed = match self.try_watch_list().await {
-                Ok((watch, objects, resource_version)) => {
-                    self.replace(objects, resource_version).await?;
+                Ok((watch, list)) => {
+                    self.replace(list).await?;
                     return Ok(watch);
                 }
                 Err(failed) => failed,
@@ -232,9 +239,7 @@ impl<L: ListerWatcher> Reflector<L> {
         Stop::Failed(ListerWatcherError::Unavailable(reason.to_owned()))
     }
 
-    async fn try_watch_list(
-        &mut self,
-    ) -> Result<(L::Watch, Vec<Arc<Object>>, String), WatchListFailed> {
+    async fn try_watch_list(&mut self) -> Result<(L::Watch, List), WatchListFailed> {
         let resource_version = match self.is_last_version_unavailable {
             true => String::new(),
             false => self.last_sync_resource_version.clone(),
@@ -244,6 +249,8 @@ impl<L: ListerWatcher> Reflector<L> {
             .await
             .map_err(|_| WatchListFailed::Stalled)??;
         let mut objects = HashMap::<ObjectKey, Arc<Object>>::new();
+        let mut rejected = HashSet::<ObjectKey>::new();
+        let mut others = false;
         loop {
             // Only an object that was not there before is progress; so a server that never ends
             // the initial state cannot keep us by sending bookmarks or changes.
@@ -260,12 +267,24 @@ impl<L: ListerWatcher> Reflector<L> {
                 }
                 WatchEvent::Deleted(object) => {
                     objects.remove(&object.key);
+                    rejected.remove(&object.key);
                 }
                 WatchEvent::Bookmark { resource_version, initial_events_end: true } => {
-                    return Ok((watch, objects.into_values().collect(), resource_version));
+                    rejected.retain(|key| !objects.contains_key(key));
+                    let left_out = LeftOut { keys: rejected.into_iter().collect(), others };
+                    let objects = objects.into_values().collect();
+                    let list = List { resource_version, objects, left_out, ..List::default() };
+                    return Ok((watch, list));
                 }
                 WatchEvent::Bookmark { .. } => {}
-                WatchEvent::Rejected(reason) => self.rejected(&reason),
+                WatchEvent::Rejected(reason) => {
+                    self.rejected(&reason);
+                    others = true;
+                }
+                WatchEvent::RejectedObject { key, reason } => {
+                    self.rejected(&reason);
+                    rejected.insert(key);
+                }
             }
         }
     }
@@ -298,6 +317,10 @@ impl<L: ListerWatcher> Reflector<L> {
                 Ok(()) if events == 0 && started.elapsed() < VERY_SHORT_WATCH => {
                     let error = "the watch ended at once without an event";
                     return Err(Stop::Failed(ListerWatcherError::Unavailable(error.to_owned())));
+                }
+                Ok(()) if self.in_doubt && self.listed_at.elapsed() >= IN_DOUBT_MAX => {
+                    tracing::info!("something could not be read, listing again");
+                    return Ok(());
                 }
                 // At most one watch in a second, also if each gives an event and ends.
                 Ok(()) => {
@@ -352,8 +375,9 @@ impl<L: ListerWatcher> Reflector<L> {
                     let version = resource_version.clone();
                     (Reflected::Bookmark { resource_version }, version)
                 }
-                WatchEvent::Rejected(reason) => {
+                WatchEvent::Rejected(reason) | WatchEvent::RejectedObject { reason, .. } => {
                     self.rejected(&reason);
+                    self.in_doubt = true;
                     continue;
                 }
             };
@@ -465,6 +489,10 @@ const WATCH_LIST_STALLED_AFTER: Duration = Duration::from_secs(60);
 
 /// How long a failed watch-list is remembered.
 const WATCH_LIST_RETRY_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// A watch that ends in doubt is followed by a list, if the last one is older than this: what could
+/// not be read may be readable there, and if it is not, lists are no flood.
+const IN_DOUBT_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Servers send a bookmark about each minute.
 const WATCH_SILENT_MAX: Duration = Duration::from_secs(90);

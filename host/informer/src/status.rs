@@ -65,7 +65,7 @@ pub struct InformerCounters {
     pub watches: Counter,
     /// Objects that came over a watch.
     pub events: Counter,
-    /// Objects that could not be read, transformed or applied.
+    /// Objects and events that could not be read, transformed or applied.
     pub rejected: Counter,
     /// Failures of the reflector.
     pub failures: Counter,

@@ -1,9 +1,10 @@
 //! A server that says what it was told to say, and remembers what it was asked.
 //!
-//! What it says is text. A list: `rv=10 a@5 b@7`, `rv=10 continue=c1 a@5`, or one of the errors. A
-//! watch: items separated by `;`, each `added a@5`, `modified a@6`, `deleted a@7`, `bookmark rv=9`,
-//! `end rv=9` (the bookmark that ends the initial state), `rejected`, `wait 5s`, `hang-up`, or one
-//! of the errors: `expired`, `too-large`, `429`, `429 5s`, `refused`, `rejected 403`,
+//! What it says is text. A list: `rv=10 a@5 b@7`, `rv=10 continue=c1 a@5`, with `rejected` or
+//! `rejected=a` for an item that cannot be read, or one of the errors. A watch: items separated by
+//! `;`, each `added a@5`, `modified a@6`, `deleted a@7`, `bookmark rv=9`, `end rv=9` (the bookmark
+//! that ends the initial state), `rejected` or `rejected a`, `wait 5s`, `hang-up`, or one of the
+//! errors: `expired`, `too-large`, `429`, `429 5s`, `refused`, `rejected 403`,
 //! `unavailable`. A watch that has said all stays open.
 
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use informer::{
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use crate::objects::object;
+use crate::objects::{key, object};
 
 #[derive(Clone, Default)]
 pub(crate) struct ScriptedServer(Arc<Shared>);
@@ -220,6 +221,10 @@ fn page(text: &str) -> ListPage {
         match word.split_once('=') {
             Some(("rv", rv)) => rv.clone_into(&mut page.resource_version),
             Some(("continue", token)) => page.continue_token = Some(token.to_owned()),
+            Some(("rejected", name)) => {
+                page.rejected.push(format!("{name}: unreadable"));
+                page.rejected_keys.push(key(name));
+            }
             _ if word == "rejected" => page.rejected.push("no name".to_owned()),
             _ => page.objects.push(object(word)),
         }
@@ -246,7 +251,10 @@ fn one_said(text: &str) -> Said {
         "deleted" => WatchEvent::Deleted(object(rest)),
         "bookmark" => bookmark(false),
         "end" => bookmark(true),
-        "rejected" => WatchEvent::Rejected("no name".to_owned()),
+        "rejected" if rest.is_empty() => WatchEvent::Rejected("no name".to_owned()),
+        "rejected" => {
+            WatchEvent::RejectedObject { key: key(rest), reason: format!("{rest}: unreadable") }
+        }
         "wait" => return Said::Wait(duration(rest)),
         "hang-up" => return Said::HangUp,
         _ => panic!("a watch does not say {text:?}"),

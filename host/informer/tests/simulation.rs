@@ -70,6 +70,7 @@ struct Handler {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
+        let queue = if rng.bool() { QueueKind::Delta } else { QueueKind::InOrder };
         // Each seed has some kinds of faults and not the others.
         let mut chance = |in_a_thousand: u32| {
             if rng.bool() { rng.u32(0..in_a_thousand) } else { 0 }
@@ -82,6 +83,8 @@ impl Simulation {
             hang_up: chance(100),
             dead: chance(50),
             rejected: chance(100),
+            // What keeps the objects of an incomplete list is no snapshot.
+            rejected_initially: queue == QueueKind::Delta,
             bookmark: chance(500),
             panic: chance(50),
         };
@@ -95,7 +98,6 @@ impl Simulation {
         for _ in 0..rng.u8(0..20) {
             server.mutate(rng.choice(&names).expect("a name"));
         }
-        let queue = if rng.bool() { QueueKind::Delta } else { QueueKind::InOrder };
         let options = SharedInformerOptions { queue, ..Default::default() };
         let informer = SharedInformer::start(server.clone(), options);
         let (handlers, testimonies) = (Vec::new(), Vec::new());

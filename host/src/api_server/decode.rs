@@ -1,45 +1,54 @@
 //! The server's bytes → [`Object`] and [`WatchEvent`].
 //!
 //! One pass over an object reads the few fields that the pipeline needs and skips the rest without
-//! building anything, so depth and size of an object do not matter. `metadata.managedFields`, 20 to
+//! building anything, so depth and size of an object do not matter. What cannot be read is isolated,
+//! down to one object or one line, and named as far as it is known. `metadata.managedFields`, 20 to
 //! 40 % of an object and of use to nobody here, is cut out of the text.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use informer::{ListPage, ListerWatcherError, Object, ObjectKey, WatchEvent};
+use kube::core::ApiResource;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+mod salvage;
 
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(rename = "type", borrow)]
     event_type: Cow<'a, str>,
     #[serde(borrow)]
-    object: &'a RawValue,
+    object: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Head<'a> {
-    #[serde(borrow, default, rename = "apiVersion")]
-    api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present", rename = "apiVersion")]
+    api_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    metadata: Metadata<'a>,
+    metadata: Members<Metadata<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     namespace: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     name: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     uid: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     resource_version: Cow<'a, str>,
     #[serde(borrow, default)]
     managed_fields: Option<&'a RawValue>,
@@ -49,98 +58,236 @@ struct Metadata<'a> {
 
 #[derive(Deserialize)]
 struct Collection<'a> {
-    #[serde(borrow, default, rename = "apiVersion")]
+    #[serde(borrow, default, deserialize_with = "text_or_null", rename = "apiVersion")]
     api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    metadata: CollectionMetadata<'a>,
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    metadata: Option<Members<CollectionMetadata<'a>>>,
+    /// The outer is none if there is no such member.
+    #[serde(borrow, default, deserialize_with = "some")]
+    items: Option<Option<Vec<&'a RawValue>>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CollectionMetadata<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     resource_version: Cow<'a, str>,
     #[serde(default)]
     r#continue: Option<String>,
 }
 
-/// The server's `Status`, as far as the reflector cares.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    code: u16,
-    reason: String,
-    message: String,
-    details: StatusDetails,
+/// An object of JSON and nothing else: a derived `Deserialize` takes an array as well.
+#[derive(Default)]
+struct Members<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Map<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Map(PhantomData)).map(Members)
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct StatusDetails {
-    retry_after_seconds: Option<u64>,
-    causes: Vec<StatusCause>,
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Null stands for the empty text, as in Go.
+fn text_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    let text = Option::<Text<'_>>::deserialize(deserializer)?;
+    Ok(text.map(|Text(text)| text).unwrap_or_default())
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct StatusCause {
-    reason: String,
-    message: String,
+/// As [`text_or_null`]; without the member it is none.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    text_or_null(deserializer).map(Some)
 }
 
-/// One line of a watch. An error is one that the server sent, or a line that is no event at all.
-pub(super) fn watch_event(line: &[u8]) -> Result<WatchEvent, ListerWatcherError> {
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What an object says that it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct ObjectType<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+}
+
+impl<'a> From<&'a ApiResource> for ObjectType<'a> {
+    fn from(resource: &'a ApiResource) -> Self {
+        Self { api_version: &resource.api_version, kind: &resource.kind }
+    }
+}
+
+/// Why an object is left out.
+struct Rejection {
+    /// Which it is, if that could be found out.
+    key: Option<ObjectKey>,
+    problem: String,
+}
+
+impl Rejection {
+    fn new(key: Option<ObjectKey>, problem: impl Into<String>) -> Self {
+        Self { key, problem: problem.into() }
+    }
+
+    /// With what is known of the object, in a length that a log can take.
+    fn reason(&self) -> String {
+        let mut reason = match &self.key {
+            Some(key) => format!("{key}: {}", self.problem),
+            None => self.problem.clone(),
+        };
+        if let Some((end, _)) = reason.char_indices().nth(REASON_MAX) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        reason
+    }
+}
+
+/// One line of a watch. An error is one that the server sent, or a line by which this is no watch;
+/// an event that cannot be read is rejected.
+pub(super) fn watch_event(
+    line: &[u8],
+    watched: ObjectType<'_>,
+) -> Result<WatchEvent, ListerWatcherError> {
     let line = text(line);
-    let frame: Frame<'_> = serde_json::from_str(&line).map_err(|error| {
-        ListerWatcherError::Unavailable(format!("the watch sent what is no event: {error}"))
-    })?;
-    let json = frame.object.get();
-    let event = match &*frame.event_type {
-        "ADDED" => object(json, None).map(WatchEvent::Added),
-        "MODIFIED" => object(json, None).map(WatchEvent::Modified),
-        "DELETED" => object(json, None).map(WatchEvent::Deleted),
-        "BOOKMARK" => bookmark(json),
-        "ERROR" => return Err(status_error(0, None, json.as_bytes())),
-        other => Err(format!("unknown event type {other:?}")),
+    if !line.trim_start().starts_with('{') {
+        let message = "the watch sent what is no event: it does not begin with '{'".to_owned();
+        return Err(ListerWatcherError::Unavailable(message));
+    }
+    let (event_type, read) = match serde_json::from_str::<Frame<'_>>(&line) {
+        Ok(Frame { event_type, object: Some(json) }) => (event_type, Ok(json.get())),
+        Ok(Frame { event_type, object: None }) => {
+            (event_type, Err(Rejection::new(None, "an event without an object")))
+        }
+        Err(error) => {
+            let event_type = salvage::member(&line, "type").and_then(salvage::text);
+            let key = salvage::member(&line, "object").and_then(salvage::key);
+            let problem = format!("what is no event: {error} ({} bytes)", line.len());
+            (event_type.unwrap_or_default(), Err(Rejection::new(key, problem)))
+        }
     };
-    Ok(event.unwrap_or_else(WatchEvent::Rejected))
+    let event = match &*event_type {
+        "ERROR" => return Err(status_error(0, None, read.unwrap_or_default().as_bytes())),
+        "BOOKMARK" => read.and_then(|json| bookmark(json, watched)),
+        event_type => read.and_then(|json| {
+            let event = match event_type {
+                "ADDED" => WatchEvent::Added,
+                "MODIFIED" => WatchEvent::Modified,
+                "DELETED" => WatchEvent::Deleted,
+                other => {
+                    let problem = format!("unknown event type {other:?}");
+                    return Err(Rejection::new(salvage::key(json), problem));
+                }
+            };
+            object(json, watched, watched).map(event)
+        }),
+    };
+    Ok(event.unwrap_or_else(|rejection| {
+        let reason = rejection.reason();
+        match rejection.key {
+            // Not of a deletion: it is not known to be there any more.
+            Some(key) if matches!(&*event_type, "ADDED" | "MODIFIED") => {
+                WatchEvent::RejectedObject { key, reason }
+            }
+            _ => WatchEvent::Rejected(reason),
+        }
+    }))
 }
 
 /// The body of a LIST.
-pub(super) fn list_page(body: &[u8]) -> Result<ListPage, ListerWatcherError> {
+pub(super) fn list_page(
+    body: &[u8],
+    watched: ObjectType<'_>,
+) -> Result<ListPage, ListerWatcherError> {
     let body = text(body);
-    let collection: Collection<'_> = serde_json::from_str(&body).map_err(|error| {
-        ListerWatcherError::Unavailable(format!("the server sent what is no list: {error}"))
-    })?;
+    match serde_json::from_str(&body) {
+        Ok(Members(collection)) => page_of(collection, watched),
+        Err(error) => {
+            salvaged_page(&body, watched).unwrap_or_else(|| Err(no_list(error.to_string())))
+        }
+    }
+}
+
+/// The page of what is no JSON as a whole, if it is as soon as each item is read by itself. Where an
+/// item begins and ends is a guess then, so none of the bad ones gets a key: the page could
+/// have other objects than it seems.
+fn salvaged_page(
+    body: &str,
+    watched: ObjectType<'_>,
+) -> Option<Result<ListPage, ListerWatcherError>> {
+    let array = salvage::member(body, "items")?;
+    let items = salvage::elements(array)?;
+    let start = array.as_ptr() as usize - body.as_ptr() as usize;
+    let rest = format!("{}[]{}", &body[..start], &body[start + array.len()..]);
+    let Members(collection): Members<Collection<'_>> = serde_json::from_str(&rest).ok()?;
+    let page = page_with(collection, items.into_iter(), watched);
+    Some(page.map(|page| ListPage { rejected_keys: Vec::new(), ..page }))
+}
+
+fn page_of(
+    mut collection: Collection<'_>,
+    watched: ObjectType<'_>,
+) -> Result<ListPage, ListerWatcherError> {
+    let items = collection.items.take();
+    // Go writes an empty list as null.
     let is_list = collection.kind.ends_with("List");
-    // Some servers write an empty list as null.
-    let Some(items) = collection.items.or_else(|| is_list.then(Vec::new)) else {
-        return Err(ListerWatcherError::Unavailable(format!(
-            "the server sent {} {:?} where a list was asked for",
-            collection.api_version, collection.kind
-        )));
+    let Some(items) = items.and_then(|items| items.or_else(|| is_list.then(Vec::new))) else {
+        let Collection { api_version, kind, .. } = collection;
+        return Err(no_list(format!("{kind:?} of {api_version:?} without items")));
     };
-    let item_type = collection
-        .kind
-        .strip_suffix("List")
-        .map(|kind| ItemType { api_version: &collection.api_version, kind });
+    page_with(collection, items.into_iter().map(RawValue::get), watched)
+}
+
+fn page_with<'a>(
+    Collection { api_version, kind, metadata, .. }: Collection<'_>,
+    items: impl ExactSizeIterator<Item = &'a str>,
+    watched: ObjectType<'_>,
+) -> Result<ListPage, ListerWatcherError> {
+    let CollectionMetadata { resource_version, r#continue } =
+        metadata.map(|Members(metadata)| metadata).unwrap_or_default();
+    // A list's items carry no type where the list has it already.
+    let item_kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+    let item_type = match item_kind {
+        Some(kind) if !api_version.is_empty() => ObjectType { api_version: &api_version, kind },
+        _ => watched,
+    };
     let mut page = ListPage {
-        resource_version: collection.metadata.resource_version.into_owned(),
-        continue_token: collection.metadata.r#continue,
+        resource_version: resource_version.into_owned(),
+        continue_token: r#continue,
         objects: Vec::with_capacity(items.len()),
-        rejected: Vec::new(),
+        ..ListPage::default()
     };
     for item in items {
-        match object(item.get(), item_type) {
+        match object(item, item_type, watched) {
             Ok(object) => page.objects.push(object),
-            Err(reason) => page.rejected.push(reason),
+            Err(rejection) => {
+                page.rejected.push(rejection.reason());
+                page.rejected_keys.extend(rejection.key);
+            }
         }
     }
     Ok(page)
+}
+
+fn no_list(problem: String) -> ListerWatcherError {
+    let problem = Rejection::new(None, problem).reason();
+    ListerWatcherError::Unavailable(format!("the server sent what is no list: {problem}"))
 }
 
 /// An HTTP status that is no success, or an ERROR event (`http_status` 0), with its body.
@@ -149,17 +296,27 @@ pub(super) fn status_error(
     retry_after: Option<Duration>,
     body: &[u8],
 ) -> ListerWatcherError {
-    let status: Status = serde_json::from_slice(body).unwrap_or_default();
-    let code = if status.code == 0 { http_status } else { status.code };
-    let message = match status.message.as_str() {
-        "" => format!("HTTP {code} {}", text(&body[..body.len().min(STATUS_TEXT_MAX)])),
-        message => message.to_owned(),
+    let body = text(body);
+    // Field by field, so that an odd one does not cost the others.
+    let status: Value = serde_json::from_str(&body).unwrap_or_default();
+    let string = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+    let code = status["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+    let code = code.filter(|code| *code != 0).unwrap_or(http_status);
+    let message = match string(&status, "message") {
+        message if !message.is_empty() => message,
+        _ if http_status == 0 => {
+            format!("the watch ended with an error that is no Status ({} bytes)", body.len())
+        }
+        _ => format!("HTTP {code} {}", body.chars().take(STATUS_TEXT_MAX).collect::<String>()),
     };
-    let is_too_large = status.details.causes.iter().any(|cause| {
-        cause.reason == "ResourceVersionTooLarge" || cause.message.contains(TOO_LARGE)
+    let details = &status["details"];
+    let is_too_large = details["causes"].as_array().into_iter().flatten().any(|cause| {
+        string(cause, "reason") == "ResourceVersionTooLarge"
+            || string(cause, "message").contains(TOO_LARGE)
     }) || message.contains(TOO_LARGE);
-    let retry_after = retry_after.or(status.details.retry_after_seconds.map(Duration::from_secs));
-    match (code, status.reason.as_str()) {
+    let seconds = details["retryAfterSeconds"].as_u64().filter(|seconds| *seconds > 0);
+    let retry_after = retry_after.or(seconds.map(Duration::from_secs));
+    match (code, string(&status, "reason").as_str()) {
         (410, _) | (_, "Expired" | "Gone") => ListerWatcherError::Expired(message),
         _ if is_too_large => ListerWatcherError::TooLargeResourceVersion(message),
         (429, _) => ListerWatcherError::TooManyRequests { retry_after, message },
@@ -177,53 +334,80 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-#[derive(Clone, Copy)]
-struct ItemType<'a> {
-    api_version: &'a str,
-    kind: &'a str,
-}
-
-fn object(json: &str, item_type: Option<ItemType<'_>>) -> Result<Arc<Object>, String> {
-    let Head { api_version, kind, metadata } = head(json)?;
-    if kind == "Table" && api_version.starts_with("meta.k8s.io/") {
-        return Err("a meta.k8s.io Table is not an object".to_owned());
+/// `untyped` is what an object is that does not say it.
+fn object(
+    json: &str,
+    untyped: ObjectType<'_>,
+    watched: ObjectType<'_>,
+) -> Result<Arc<Object>, Rejection> {
+    let Head { api_version, kind, metadata: Members(metadata) } = head(json)?;
+    let Metadata { namespace, name, uid, resource_version, managed_fields, .. } = metadata;
+    if name.is_empty() {
+        return Err(Rejection::new(None, "the object has no metadata.name"));
     }
-    if metadata.name.is_empty() {
-        return Err("the object has no metadata.name".to_owned());
+    let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+    for name in namespace.iter().chain([&name]) {
+        if !is_name(name) {
+            return Err(Rejection::new(None, format!("{name:?} is no name")));
+        }
     }
-    if metadata.name.contains('/') || metadata.namespace.contains('/') {
-        return Err(format!("{:?} in {:?} is no name", metadata.name, metadata.namespace));
+    let key = ObjectKey::new(namespace.as_deref(), &name);
+    let said = ObjectType {
+        api_version: api_version.as_deref().unwrap_or(untyped.api_version),
+        kind: kind.as_deref().unwrap_or(untyped.kind),
+    };
+    // client-go: RF-9, and RF-10: a Table is one of these.
+    if said != watched {
+        let problem = format!(
+            "it is {:?} of {:?} where {} of {} is watched",
+            said.kind, said.api_version, watched.kind, watched.api_version
+        );
+        return Err(Rejection::new(Some(key), problem));
     }
-    let namespace = Some(&*metadata.namespace).filter(|namespace| !namespace.is_empty());
-    // A list's items carry no type where the list has it already; a watch's objects do.
-    let missing_type = item_type.filter(|_| kind.is_empty());
+    let missing_type = MissingType {
+        api_version: api_version.is_none().then_some(said.api_version),
+        kind: kind.is_none().then_some(said.kind),
+    };
     Ok(Arc::new(Object {
-        key: ObjectKey::new(namespace, &metadata.name),
-        uid: metadata.uid.into(),
-        resource_version: metadata.resource_version.into(),
-        json: rewritten(json, metadata.managed_fields, missing_type).into(),
+        key,
+        uid: uid.into(),
+        resource_version: resource_version.into(),
+        json: rewritten(json, managed_fields, missing_type).into(),
     }))
 }
 
-fn head(json: &str) -> Result<Head<'_>, String> {
-    serde_json::from_str(json).map_err(|error| {
+/// Whether it can stand in a path and a key; nothing else is asked of a name.
+fn is_name(name: &str) -> bool {
+    let is_bad = |char: char| matches!(char, '/' | '%' | '\u{fffd}') || char.is_control();
+    !matches!(name, "." | "..") && !name.contains(is_bad)
+}
+
+fn head(json: &str) -> Result<Head<'_>, Rejection> {
+    serde_json::from_str(json).map(|Members(head)| head).map_err(|error| {
         // Without the text: it may be a Secret's.
-        format!("it cannot be read: {error} ({} bytes)", json.len())
+        let problem = format!("it cannot be read: {error} ({} bytes)", json.len());
+        Rejection::new(salvage::key(json), problem)
     })
 }
 
-fn bookmark(json: &str) -> Result<WatchEvent, String> {
-    let Metadata { resource_version, annotations, .. } = head(json)?.metadata;
+fn bookmark(json: &str, watched: ObjectType<'_>) -> Result<WatchEvent, Rejection> {
+    let Head { api_version, kind, metadata: Members(metadata) } = head(json)?;
+    if api_version.is_some_and(|it| it != watched.api_version)
+        || kind.is_some_and(|it| it != watched.kind)
+    {
+        return Err(Rejection::new(None, "a bookmark of another kind"));
+    }
+    let Metadata { resource_version, annotations, .. } = metadata;
     #[derive(Default, Deserialize)]
     struct Annotations<'a> {
         #[serde(borrow, default, rename = "k8s.io/initial-events-end")]
         initial_events_end: Cow<'a, str>,
     }
-    let annotations: Annotations<'_> = annotations
+    let Members(annotations): Members<Annotations<'_>> = annotations
         .and_then(|annotations| serde_json::from_str(annotations.get()).ok())
         .unwrap_or_default();
     if resource_version.is_empty() {
-        return Err("a bookmark without resourceVersion".to_owned());
+        return Err(Rejection::new(None, "a bookmark without resourceVersion"));
     }
     Ok(WatchEvent::Bookmark {
         resource_version: resource_version.into_owned(),
@@ -231,27 +415,27 @@ fn bookmark(json: &str) -> Result<WatchEvent, String> {
     })
 }
 
+/// What an object does not say of its type, and is.
+struct MissingType<'a> {
+    api_version: Option<&'a str>,
+    kind: Option<&'a str>,
+}
+
 /// The object's text without `managedFields`, and with the type it lacks.
-fn rewritten(json: &str, cut: Option<&RawValue>, missing_type: Option<ItemType<'_>>) -> String {
+fn rewritten(json: &str, cut: Option<&RawValue>, missing_type: MissingType<'_>) -> String {
     let (before, after) = match cut {
         Some(cut) => around_member(json, cut.get()).unwrap_or((json, "")),
         None => (json, ""),
     };
-    let mut text = String::with_capacity(before.len() + after.len());
-    let before = match (missing_type, before.strip_prefix('{')) {
-        (Some(ItemType { api_version, kind }), Some(members)) => {
-            let quoted = |text: &str| serde_json::Value::from(text).to_string();
-            text.reserve(api_version.len() + kind.len() + 32);
-            text.push_str("{\"apiVersion\":");
-            text.push_str(&quoted(api_version));
-            text.push_str(",\"kind\":");
-            text.push_str(&quoted(kind));
-            text.push(',');
-            members
-        }
-        _ => before,
-    };
-    text.push_str(before);
+    let mut text = String::with_capacity(before.len() + after.len() + MISSING_TYPE_LEN);
+    let MissingType { api_version, kind } = missing_type;
+    let missing = [("apiVersion", api_version), ("kind", kind)];
+    let members = before.strip_prefix('{').unwrap_or(before);
+    text.push('{');
+    for (name, value) in missing.into_iter().filter_map(|(name, it)| Some((name, it?))) {
+        text.push_str(&format!("\"{name}\":{},", Value::from(value)));
+    }
+    text.push_str(members);
     text.push_str(after);
     text
 }
@@ -271,7 +455,13 @@ fn around_member<'a>(json: &'a str, value: &'a str) -> Option<(&'a str, &'a str)
 
 const TOO_LARGE: &str = "Too large resource version";
 
-/// How much of a body that is no Status is shown.
+/// Room for the type of an item of a list.
+const MISSING_TYPE_LEN: usize = 96;
+
+/// Characters of a reason that go to the log.
+const REASON_MAX: usize = 512;
+
+/// Characters of a body that is no Status that are shown.
 const STATUS_TEXT_MAX: usize = 512;
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl ListerWatcher for ApiListerWatcher {
                 None => format!("the list was cut off: {error}"),
             })
         })?;
-        decode::list_page(&body.to_bytes())
+        decode::list_page(&body.to_bytes(), (&self.resource.kind).into())
     }
 
     async fn watch(&self, options: &WatchOptions) -> Result<Self::Watch, ListerWatcherError> {
@@ -109,9 +109,11 @@ impl ListerWatcher for ApiListerWatcher {
             }
             ready(!matches!(line, Err(FrameError::Io(_))))
         });
+        let kind = self.resource.kind.clone();
         Ok(events
-            .map(|line| match line {
-                Ok(line) => decode::watch_event(&line),
+            .try_filter(|line| ready(!line.trim_ascii().is_empty()))
+            .map(move |line| match line {
+                Ok(line) => decode::watch_event(&line, (&kind).into()),
                 Err(error) => Err(ListerWatcherError::Unavailable(error.to_string())),
             })
             .boxed())

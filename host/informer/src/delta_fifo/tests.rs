@@ -327,6 +327,20 @@ fn a_change_before_any_list_ends_the_first_list_even_if_its_transform_fails() {
 }
 
 #[test]
+fn what_a_list_could_not_read_stays_as_it_is_known() {
+    let mut queue = knowing(&["a@1", "b@2", "c@3"]);
+    let left_out = LeftOut { keys: vec![key("b"), key("new"), key("queued")], others: false };
+    queue.add("queued@4");
+    let lister = queue.known.lister();
+    queue.fifo.replace_leaving_out(vec![object("a@5")], left_out, "20", &lister);
+    assert_eq!(queue.pop_all(), ["added queued@4", "replaced a@5", "unknown c@3"]);
+    let others = LeftOut { keys: Vec::new(), others: true };
+    queue.add("queued@4");
+    queue.fifo.replace_leaving_out(vec![object("a@5")], others, "20", &lister);
+    assert_eq!(queue.pop_all(), ["added queued@4", "replaced a@5"], "nothing is deleted");
+}
+
+#[test]
 fn a_deletion_whose_transform_fails_gives_the_last_known_state() {
     let mut queue = knowing(&["foo@5"]);
     queue.fifo = DeltaFifo::new(Some(picky()));

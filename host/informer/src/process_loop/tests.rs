@@ -8,7 +8,7 @@ use crate::delta_fifo::DeltaFifo;
 use crate::indexer::Lister;
 use crate::objects::{key, object, text, texts};
 use crate::pending_notifications::{DeliveryPolicy, Next};
-use crate::queue::TransformFunc;
+use crate::queue::{LeftOut, TransformFunc};
 use crate::recorder::line;
 
 mod failures;
@@ -86,7 +86,12 @@ impl Looping {
     async fn list(&self, list: &str) {
         let (rv, objects) = list.split_once(' ').unwrap_or((list, ""));
         let objects = objects.split_whitespace().map(object).collect();
-        self.reflect(Reflected::Replaced { objects, resource_version: rv.to_owned() }).await;
+        self.reflect(Reflected::Replaced {
+            objects,
+            left_out: LeftOut::default(),
+            resource_version: rv.to_owned(),
+        })
+        .await;
     }
 
     async fn added(&self, text: &str) {

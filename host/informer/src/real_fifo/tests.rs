@@ -40,6 +40,40 @@ fn an_object_whose_transform_fails_is_left_out_of_a_list_and_not_deleted() {
 }
 
 #[test]
+fn what_a_list_could_not_read_stays_as_it_is_known() {
+    let left_out = LeftOut { keys: vec![key("a"), key("b"), key("new")], others: false };
+    let mut queue = knowing(true, &["a@1", "b@2", "c@3"], None);
+    let lister = queue.known.lister();
+    queue.fifo.replace_leaving_out(vec![object("a@5")], left_out.clone(), "20", &lister);
+    let (resource_version, objects) = ("20".to_owned(), vec![object("a@5")]);
+    let left_out_keys = vec![key("b"), key("new")];
+    let list = Delta::ReplacedAll { resource_version, objects, left_out: left_out_keys };
+    assert_eq!(queue.fifo.items, [list], "what could be read of an object is newer");
+
+    let mut queue = knowing(false, &["a@1", "b@2", "c@3"], None);
+    queue.fifo.replace_leaving_out(vec![object("a@5")], left_out, "20", &lister);
+    assert_eq!(queue.pop_all(), ["unknown c@3", "replaced a@5"]);
+}
+
+#[test]
+fn a_list_of_which_not_every_key_is_known_deletes_nothing() {
+    let others = LeftOut { keys: Vec::new(), others: true };
+    let mut queue = knowing(true, &["a@1", "b@2"], None);
+    queue.add("c@3").replace(&["b@2", "d@4"]);
+    let lister = queue.known.lister();
+    queue.fifo.replace_leaving_out(vec![object("a@5")], others.clone(), "20", &lister);
+    let Some(Delta::ReplacedAll { left_out, .. }) = queue.fifo.items.back() else { panic!() };
+    let mut left_out: Vec<&str> = left_out.iter().map(ObjectKey::as_str).collect();
+    left_out.sort_unstable();
+    assert_eq!(left_out, ["b", "c", "d"], "known, queued, and in a queued list");
+
+    let mut queue = knowing(false, &["a@1", "b@2"], None);
+    queue.add("c@3");
+    queue.fifo.replace_leaving_out(vec![object("a@5")], others, "20", &lister);
+    assert_eq!(queue.pop_all(), ["added c@3", "replaced a@5"]);
+}
+
+#[test]
 fn a_deletion_whose_transform_fails_is_one_of_the_last_state_that_is_known() {
     let mut queue = knowing(true, &["a@1", "b@2"], refusing());
     queue.add("a@5");

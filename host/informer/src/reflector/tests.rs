@@ -65,8 +65,11 @@ impl Reflecting {
 
 fn spelled(reflected: Reflected) -> String {
     match reflected {
-        Reflected::Replaced { objects, resource_version } => {
-            format!("listed rv={resource_version} {}", texts(objects).join(" "))
+        Reflected::Replaced { objects, left_out, resource_version } => {
+            let mut words = texts(objects);
+            words.extend(left_out.keys.iter().map(|key| format!("left-out={key}")));
+            words.extend(left_out.others.then(|| "left-out".to_owned()));
+            format!("listed rv={resource_version} {}", words.join(" "))
         }
         Reflected::Added(object) => format!("added {}", text(&object)),
         Reflected::Updated(object) => format!("updated {}", text(&object)),

@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) hang_up: u32,
     pub(crate) dead: u32,
     pub(crate) rejected: u32,
+    /// Among the initial events too.
+    pub(crate) rejected_initially: bool,
     pub(crate) bookmark: u32,
     pub(crate) panic: u32,
 }
@@ -232,6 +234,7 @@ impl World {
             continue_token: (next < all.len()).then(|| format!("{version}:{next}")),
             objects,
             rejected: Vec::new(),
+            rejected_keys: Vec::new(),
         })
     }
 }
@@ -334,7 +337,8 @@ impl Stream {
         if world.chance(faults.hang_up) {
             return Said::HungUp;
         }
-        if world.chance(faults.rejected) {
+        let may_reject = faults.rejected_initially || self.prepared.is_empty();
+        if may_reject && world.chance(faults.rejected) {
             return Said::Item(Ok(WatchEvent::Rejected("unreadable".to_owned())));
         }
         if world.chance(faults.expired + faults.unavailable + faults.too_many_requests)

@@ -53,7 +53,8 @@ impl Collection {
             0 => {
                 (0..self.rng.u8(0..4)).for_each(|_| drop(self.change()));
                 let objects = self.objects.values().cloned().collect();
-                Reflected::Replaced { objects, resource_version: self.version.to_string() }
+                let resource_version = self.version.to_string();
+                Reflected::Replaced { objects, left_out: LeftOut::default(), resource_version }
             }
             1 => Reflected::Bookmark { resource_version: self.version.to_string() },
             _ => self.change(),

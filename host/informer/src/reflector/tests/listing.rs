@@ -189,6 +189,15 @@ async fn items_of_a_list_that_are_no_objects_are_counted_and_left_out() {
     let server = ScriptedServer::default();
     server.on_list("rv=10 a@4 rejected b@5 rejected");
     let mut reflecting = Reflecting::start(server);
-    assert_eq!(reflecting.seen().await, ["listed rv=10 a@4 b@5"]);
+    assert_eq!(reflecting.seen().await, ["listed rv=10 a@4 b@5 left-out"]);
+    assert_eq!(reflecting.counters.rejected.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_have_a_key_are_left_out_by_it_on_every_page() {
+    let server = ScriptedServer::default();
+    server.on_list("rv=10 continue=c1 a@4 rejected=b").on_list("rv=10 rejected=c d@5");
+    let mut reflecting = Reflecting::start(server);
+    assert_eq!(reflecting.seen().await, ["listed rv=10 a@4 d@5 left-out=b left-out=c"]);
     assert_eq!(reflecting.counters.rejected.get(), 2);
 }

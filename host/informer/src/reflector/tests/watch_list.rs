@@ -300,6 +300,19 @@ async fn an_object_that_cannot_be_read_does_not_end_the_initial_state() {
         server.on_watch_list("added a@1; rejected; added b@2; end rv=2");
     })
     .await;
-    assert_eq!(seen, ["listed rv=2 a@1 b@2"]);
+    assert_eq!(seen, ["listed rv=2 a@1 b@2 left-out"]);
     assert_eq!(reflecting.counters.rejected.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_initial_object_is_left_out_unless_a_state_of_it_could_be_read() {
+    let (reflecting, seen) = start(|server| {
+        server.on_watch_list(
+            "added a@1; rejected a; rejected b; modified b@2; rejected c; rejected d; \
+             deleted d@3; end rv=3",
+        );
+    })
+    .await;
+    assert_eq!(seen, ["listed rv=3 a@1 b@2 left-out=c"]);
+    assert_eq!(reflecting.counters.rejected.get(), 4);
 }

@@ -82,7 +82,7 @@ async fn the_version_moves_only_with_what_was_handed_over() {
     assert!(
         reflector.hand_over(Reflected::Bookmark { resource_version: "11".into() }).await.is_ok()
     );
-    let replace = reflector.replace(Vec::new(), "20".to_owned());
+    let replace = reflector.replace(List { resource_version: "20".to_owned(), ..List::default() });
     assert!(timeout(Duration::from_secs(1), replace).await.is_err());
     assert_eq!(reflector.last_sync_resource_version, "10");
 }
@@ -357,4 +357,42 @@ async fn delays_go_on_growing_after_watches_that_only_open() {
     let mut reflecting = Reflecting::start(server.clone());
     reflecting.seen_within(Duration::from_secs(60)).await;
     assert!(reflecting.counters.lists.get() <= 7);
+}
+
+/// client-go: a watch that cannot be decoded is followed by a list at once.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_said_what_cannot_be_read_is_followed_by_a_list_unless_the_last_is_recent() {
+    for said in ["rejected", "rejected a"] {
+        let mut reflecting = Reflecting::listed("rv=10 a@1").await;
+        reflecting.server.say(said);
+        reflecting.server.say("added b@11; wait 30s; hang-up");
+        assert_eq!(reflecting.seen_within(Duration::from_secs(31)).await, ["added b@11"]);
+        assert_eq!(reflecting.asked(), ["watch rv=11"], "a list every half minute is a flood");
+        for _ in 0..4 {
+            reflecting.server.say("wait 70s; bookmark rv=12");
+        }
+        reflecting.server.on_list("rv=13 a@1 b@11").say("hang-up");
+        reflecting.seen_within(Duration::from_secs(290)).await;
+        assert_eq!(reflecting.asked(), ["list rv=12", "watch rv=13"]);
+        // The list was complete: all is well again.
+        for _ in 0..5 {
+            reflecting.server.say("wait 70s; bookmark rv=14");
+        }
+        reflecting.server.say("hang-up");
+        reflecting.seen_within(Duration::from_secs(360)).await;
+        assert_eq!(reflecting.asked(), ["watch rv=14"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_which_not_every_key_is_known_is_made_again_when_the_watch_ends() {
+    for (list, asked) in [("rv=10 rejected=a", "watch rv=11"), ("rv=10 rejected", "list rv=11")] {
+        let mut reflecting = Reflecting::listed(list).await;
+        for _ in 0..5 {
+            reflecting.server.say("wait 70s; bookmark rv=11");
+        }
+        reflecting.server.say("hang-up");
+        reflecting.seen_within(Duration::from_secs(360)).await;
+        assert_eq!(reflecting.asked(), [asked]);
+    }
 }
