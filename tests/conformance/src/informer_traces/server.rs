@@ -237,6 +237,7 @@ impl State {
             continue_token: (end < self.objects.len()).then(|| end.to_string()),
             objects: self.objects.values().take(end).skip(begin).cloned().collect(),
             rejected: Vec::new(),
+            rejected_keys: Vec::new(),
         })
     }
 
