@@ -179,6 +179,10 @@ impl Queue for DeltaFifo {
         self.populated && self.initial_population_count == 0
     }
 
+    fn is_in_order(&self) -> bool {
+        false
+    }
+
     fn len(&self) -> usize {
         self.queue.len()
     }

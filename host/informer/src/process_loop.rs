@@ -44,7 +44,7 @@ pub(crate) struct ProcessLoop<Q> {
     pub(crate) shared_processor: SharedProcessor,
     pub(crate) has_synced: watch::Sender<bool>,
     pub(crate) counters: Arc<InformerCounters>,
-    /// What the cache will be at when the queue is empty.
+    /// The version that the cache is at when the queue is empty again.
     pub(crate) reflected_version: Option<String>,
 }
 
@@ -65,7 +65,11 @@ impl<Q: Queue> ProcessLoop<Q> {
                 }
                 left_when_closed = left;
             }
-            self.take_what_waits();
+            // An object that keeps failing delays the others but does not stop them.
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command);
+            }
+            self.take_in_what_waits();
         }
         self.end().await;
     }
@@ -85,7 +89,10 @@ impl<Q: Queue> ProcessLoop<Q> {
                 () = sleep_until(next_resync.unwrap_or_else(Instant::now)),
                     if next_resync.is_some() => self.resync(),
                 reflected = self.reflected.recv() => match reflected {
-                    Some(reflected) => self.take_in(reflected),
+                    Some(reflected) => {
+                        self.take_in(reflected);
+                        self.take_in_what_waits();
+                    }
                     None => self.queue.close(),
                 },
             }
@@ -100,11 +107,11 @@ impl<Q: Queue> ProcessLoop<Q> {
         let mut since_yield = 0;
         while left > 0 {
             let Self { queue, indexer, shared_processor, .. } = self;
-            let queued = queue.len();
+            let (queued, in_order) = (queue.len(), queue.is_in_order());
             let popped = queue.pop_batch(|deltas, in_initial_list| {
                 let mut changes = Vec::new();
                 let applied = catch_unwind(AssertUnwindSafe(|| {
-                    handle_deltas(indexer, deltas, in_initial_list, &mut changes);
+                    handle_deltas(indexer, deltas, in_order, in_initial_list, &mut changes);
                 }));
                 // What was applied is told, also if the rest was not.
                 for Change { notification, is_sync } in changes {
@@ -133,12 +140,9 @@ impl<Q: Queue> ProcessLoop<Q> {
         result
     }
 
-    /// After a restart: takes in what has come meanwhile, so that an object that keeps failing
-    /// delays the others but does not stop them.
-    fn take_what_waits(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(command);
-        }
+    /// All that the reflector saw meanwhile, so that it can be processed together. Bounded, since
+    /// the reflector goes on.
+    fn take_in_what_waits(&mut self) {
         for _ in 0..REFLECTED_MAX {
             match self.reflected.try_recv() {
                 Ok(reflected) => self.take_in(reflected),
@@ -162,19 +166,7 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn take_in(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
         let queue = &mut self.queue;
-        match &reflected {
-            // Of a deletion that finds nothing to delete, only the version is left.
-            Reflected::Deleted(object) => {
-                self.reflected_version = Some(object.resource_version.to_string());
-            }
-            Reflected::Added(object) | Reflected::Updated(object) => {
-                if let Some(version) = &mut self.reflected_version {
-                    // A list waits to be applied, and this is newer.
-                    *version = object.resource_version.to_string();
-                }
-            }
-            Reflected::Replaced { .. } | Reflected::Bookmark { .. } => {}
-        }
+        self.reflected_version = Some(reflected.resource_version().to_owned());
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
             Reflected::Updated(object) => queue.update(object).err().into_iter().collect(),
@@ -182,14 +174,10 @@ impl<Q: Queue> ProcessLoop<Q> {
                 queue.delete(object, &known_objects).err().into_iter().collect()
             }
             Reflected::Replaced { objects, left_out, resource_version } => {
-                let errors =
-                    queue.replace_leaving_out(objects, left_out, &resource_version, &known_objects);
-                self.reflected_version = Some(resource_version);
-                errors
+                queue.replace_leaving_out(objects, left_out, &resource_version, &known_objects)
             }
             Reflected::Bookmark { resource_version } => {
                 queue.bookmark(&resource_version);
-                self.reflected_version = Some(resource_version);
                 Vec::new()
             }
         };
@@ -245,7 +233,8 @@ struct Change {
 }
 
 /// Applies deltas to the cache, oldest first, and removes each that has been applied. What the cache
-/// holds decides what handlers are told, not the delta's name.
+/// holds decides what handlers are told, not the delta's name. Only changes that come `in_order` of
+/// versions move the cache's version one by one.
 ///
 /// client-go: `processDeltas`, `processDeltasInBatch`, `processReplacedAllInfo`. Unlike there, an
 /// object with another uid is not an update but a deletion and an addition, and the deletion of an
@@ -253,6 +242,7 @@ struct Change {
 fn handle_deltas(
     indexer: &mut Indexer,
     deltas: &mut Deltas,
+    in_order: bool,
     in_initial_list: bool,
     changes: &mut Vec<Change>,
 ) {
@@ -275,7 +265,7 @@ fn handle_deltas(
                 indexer.set_resource_version(resource_version.clone());
                 deltas.pop_front();
             }
-            _ => apply_each(indexer, deltas, in_initial_list, changes),
+            _ => apply_each(indexer, deltas, in_order, in_initial_list, changes),
         }
     }
 }
@@ -284,6 +274,7 @@ fn handle_deltas(
 fn apply_each(
     indexer: &mut Indexer,
     deltas: &mut Deltas,
+    in_order: bool,
     in_initial_list: bool,
     changes: &mut Vec<Change>,
 ) {
@@ -292,16 +283,20 @@ fn apply_each(
         #[cfg(test)]
         tests::panic_if_asked(delta);
         match delta {
-            Delta::Added(object) | Delta::Updated(object) => {
+            Delta::Added(object) | Delta::Updated(object) if in_order => {
                 let old = transaction.update(object.clone());
                 changes.extend(Change::of_state(old, object.clone(), in_initial_list));
             }
-            Delta::Replaced(object) | Delta::Sync(object) => {
+            Delta::Added(object)
+            | Delta::Updated(object)
+            | Delta::Replaced(object)
+            | Delta::Sync(object) => {
                 let old = transaction.put(object.clone());
                 changes.extend(Change::of_state(old, object.clone(), in_initial_list));
             }
             Delta::Deleted(last) => {
-                let old = transaction.delete(&last.key, Some(&last.resource_version));
+                let deleted_at = in_order.then_some(&*last.resource_version);
+                let old = transaction.delete(&last.key, deleted_at);
                 changes.extend(old.map(|_| Change::of_deletion(last.clone(), false)));
             }
             Delta::DeletedFinalStateUnknown(last) => {

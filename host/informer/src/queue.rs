@@ -76,6 +76,9 @@ pub trait Queue: Send + 'static {
     /// The first list has been popped completely, or a change came before any list.
     fn has_synced(&self) -> bool;
 
+    /// Whether what is popped comes in the order of versions.
+    fn is_in_order(&self) -> bool;
+
     /// Items that are queued.
     fn len(&self) -> usize;
 

@@ -274,6 +274,11 @@ impl Queue for RealFifo {
         self.populated && self.initial_population_count == 0
     }
 
+    /// Without atomic events, the objects of a list and of a resync come one by one.
+    fn is_in_order(&self) -> bool {
+        self.options.atomic_events
+    }
+
     fn len(&self) -> usize {
         self.items.len()
     }

@@ -42,6 +42,20 @@ pub(crate) enum Reflected {
     },
 }
 
+impl Reflected {
+    /// Everything up to this version is seen with it.
+    pub(crate) fn resource_version(&self) -> &str {
+        match self {
+            Self::Added(object) | Self::Updated(object) | Self::Deleted(object) => {
+                &object.resource_version
+            }
+            Self::Replaced { resource_version, .. } | Self::Bookmark { resource_version } => {
+                resource_version
+            }
+        }
+    }
+}
+
 /// Items between reflector and process loop; then the socket waits. Enough to keep both busy, and
 /// at 7 KB an object below 8 MB.
 pub(crate) const REFLECTED_MAX: usize = 1024;

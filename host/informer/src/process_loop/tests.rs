@@ -313,7 +313,7 @@ async fn a_listener_that_joins_at_the_very_end_is_closed() {
     panic_on("a@11", 5);
     reflected.try_send(Reflected::Updated(object("a@11"))).unwrap();
     drop(reflected);
-    sleep(Duration::from_millis(2500)).await;
+    sleep(Duration::from_millis(1500)).await;
     let late = ListenerQueue::new(DeliveryPolicy::default());
     let join = Command::AddListener { queue: late.clone(), resync_period: None };
     commands.try_send(join).unwrap();

@@ -211,9 +211,10 @@ async fn a_slow_handler_is_told_less_and_never_of_less_than_the_last_state() {
     settle().await;
     server.say("modified a@11; modified b@12; modified a@13; deleted b@14; modified a@15");
     sleep(100 * SECOND).await;
-    let expected = ["added a@5 initial", "synced", "updated a@5 a@13", "updated a@13 a@15"];
+    // Of `a`, all three changes are popped at once; the buffer is full with the initial list.
+    let expected = ["added a@5 initial", "synced", "updated a@5 a@15"];
     assert_eq!(told.take(), expected, "it never heard of b");
-    assert_eq!(lazy.counts().merged, 3);
+    assert_eq!(lazy.counts().merged, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,7 +76,8 @@ fn torn_states(queue: impl Queue, seed: u64) -> Vec<String> {
         while !process_loop.queue.is_empty() && collection.rng.u8(0..8) > 0 {
             let ProcessLoop { queue, indexer, .. } = &mut process_loop;
             queue.pop_batch(|deltas, in_initial_list| {
-                handle_deltas(indexer, deltas, in_initial_list, &mut Vec::new());
+                // As if each change moved the version, whatever the queue.
+                handle_deltas(indexer, deltas, true, in_initial_list, &mut Vec::new());
                 Ok(())
             });
             let (objects, version) = indexer.lister().snapshot();

@@ -48,8 +48,9 @@ fn applied(queue: &mut impl Queue, indexer: &mut Indexer) -> Vec<String> {
     let mut lines = Vec::new();
     while !queue.is_empty() {
         let mut changes = Vec::new();
+        let in_order = queue.is_in_order();
         queue.pop_batch(|deltas, in_initial_list| {
-            handle_deltas(indexer, deltas, in_initial_list, &mut changes);
+            handle_deltas(indexer, deltas, in_order, in_initial_list, &mut changes);
             Ok(())
         });
         for Change { notification, .. } in changes {
@@ -129,7 +130,7 @@ fn a_list_that_is_one_item_is_told_when_the_cache_has_all_of_it() {
     queue.replace(list, "9", &indexer.lister());
     let mut changes = Vec::new();
     queue.pop(|deltas, in_initial_list| {
-        handle_deltas(&mut indexer, deltas, in_initial_list, &mut changes);
+        handle_deltas(&mut indexer, deltas, true, in_initial_list, &mut changes);
         Ok(())
     });
     assert_eq!(changes.len(), 3);
