@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::assets::{Assets, assets};
 use crate::error::Error;
+use crate::etcd_history::{self, EtcdChange};
 use crate::process::Process;
 use crate::run_folder::RunFolder;
 
@@ -33,6 +34,8 @@ const TOKENS: &str = "admin-token,admin,admin,system:masters\n\
 
 /// Where the API server notes the revision up to which it compacts.
 const COMPACT_REVISION_KEY: &[u8] = b"compact_rev_key";
+/// Written to know where the history ends; the API server does not look there.
+const HISTORY_END_KEY: &[u8] = b"history_end";
 
 /// An etcd and a kube-apiserver on loopback, with their data in a temporary folder.
 ///
@@ -204,11 +207,37 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Every change of the keys under `prefix` since a revision, that one included, oldest first,
+    /// and the revision at which the next such history begins. No change is left out, whether or not
+    /// an API server ran or anybody watched; but what was compacted away cannot be read any more.
+    ///
+    /// # Errors
+    ///
+    /// If etcd does not answer, or no longer has that revision.
+    pub async fn etcd_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+    ) -> Result<(Vec<EtcdChange>, u64), Error> {
+        let error = |reason| self.etcd_error(etcd_history::WATCH, reason);
+        let last: u64 = self.put(HISTORY_END_KEY, "").await?.parse().map_err(
+            |reason: std::num::ParseIntError| error(format!("etcd's revision: {reason}")),
+        )?;
+        let etcd = etcd_client(self.etcd_port).map_err(error)?;
+        let changes = etcd_history::changes(&etcd, prefix, since, last).await.map_err(error)?;
+        Ok((changes, last + 1))
+    }
+
     /// Writes the API server's note about compaction; returns etcd's new revision.
     async fn note_compaction(&self, revision: &str) -> Result<String, Error> {
+        self.put(COMPACT_REVISION_KEY, revision).await
+    }
+
+    /// Writes a value into etcd; returns etcd's new revision.
+    async fn put(&self, key: &[u8], value: &str) -> Result<String, Error> {
         let put = json!({
-            "key": ByteString(COMPACT_REVISION_KEY.to_vec()),
-            "value": ByteString(revision.as_bytes().to_vec()),
+            "key": ByteString(key.to_vec()),
+            "value": ByteString(value.as_bytes().to_vec()),
         });
         let answer = self.ask_etcd("/v3/kv/put", &put).await?;
         let revision = answer["header"]["revision"].as_str();
