@@ -7,6 +7,8 @@ mod cluster;
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
+/// client-go beside informerd, in a storm of writes and faults: all that both are told is explained.
+mod side_by_side;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
 /// The embedded API server answers as a real one does.

@@ -184,6 +184,16 @@ impl Told {
         (change.version, &change.uid, change.is_deletion) == (self.version(), uid, is_deletion)
     }
 
+    /// The version of an update from before this version to after it: both are in the same list.
+    fn passes_over(&self, between: u64) -> Option<u64> {
+        match self {
+            Self::Updated { old_version, version, .. } => {
+                (*old_version < between && between < *version).then_some(*version)
+            }
+            _ => None,
+        }
+    }
+
     fn is_tombstone(&self) -> bool {
         matches!(self, Self::Deleted { tombstone: true, .. })
     }
@@ -204,8 +214,8 @@ impl Pipeline {
 struct Moment<'a> {
     key: &'a str,
     version: u64,
-    /// A list at this version, or at a later one, does not tell it; none for the last state. A
-    /// deletion is in no list.
+    /// The first version of which a list does not tell it; none for the last state. A deletion is in
+    /// no list.
     over_at: Option<u64>,
     is_told: bool,
 }
@@ -218,10 +228,15 @@ fn timeline<'a>(history: &'a ServerHistory, told: &BTreeMap<&str, Vec<Told>>) ->
         let versions: HashSet<u64> =
             told.iter().filter(|it| !it.is_tombstone()).map(Told::version).collect();
         for (index, change) in changes.iter().enumerate() {
+            let version = change.version;
+            let is_told = versions.contains(&version);
             let next = changes.get(index + 1).map(|next| next.version);
-            let over_at = if change.is_deletion { Some(change.version) } else { next };
-            let is_told = versions.contains(&change.version);
-            timeline.push(Moment { key, version: change.version, over_at, is_told });
+            let over_at = match told.iter().find_map(|it| it.passes_over(version)) {
+                Some(update) if !is_told => Some(update),
+                _ if change.is_deletion => Some(version),
+                _ => next,
+            };
+            timeline.push(Moment { key, version, over_at, is_told });
         }
     }
     timeline.retain(|moment| moment.version > history.begun_at);
@@ -242,9 +257,9 @@ fn never_existed(history: &ServerHistory, told: &BTreeMap<&str, Vec<Told>>) -> V
     violations
 }
 
-/// The fewest lists that skip all that was not told. A skipped change and the one that supersedes it
-/// are in the same list, so a list spans from the first change that it skips to the last that
-/// supersedes one; the longer it is, the more it would skip. So each is made as long as possible.
+/// The fewest lists that skip all that was not told. A list spans from the first change that it skips
+/// to the last that supersedes one of them, and the longer it is, the more it would skip: so what is
+/// told must not be in its way, and each list is made as long as that permits.
 fn find_lists(
     timeline: &[Moment<'_>],
     outages: &[RangeInclusive<u64>],

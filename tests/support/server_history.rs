@@ -29,12 +29,13 @@ pub(crate) struct Change {
 }
 
 impl ServerHistory {
-    /// The history of the resource whose objects lie under `prefix`. The API server must store them
-    /// as JSON.
+    /// The history, in the namespace `default`, of the resource whose objects lie under `prefix`. The
+    /// API server must store them as JSON.
     pub fn read(changes: &[EtcdChange], prefix: &str, begun_at: u64) -> Self {
         let mut history = Self { changes: BTreeMap::new(), begun_at };
         for EtcdChange { revision, key, value } in changes {
-            let Some(key) = key.strip_prefix(prefix) else { continue };
+            let key = key.strip_prefix(prefix).filter(|key| key.starts_with("default/"));
+            let Some(key) = key else { continue };
             let changes = history.changes.entry(key.to_owned()).or_default();
             let uid = match value {
                 Some(json) => {

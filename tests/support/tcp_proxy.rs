@@ -3,6 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use control_plane::ControlPlane;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -31,6 +34,29 @@ impl TcpProxy {
             }
         });
         Ok(Self { address, open, _task: task })
+    }
+
+    /// Forwards to a control plane's API server, whenever it runs.
+    pub async fn before(control_plane: &ControlPlane) -> Self {
+        let url: http::Uri = control_plane.url().parse().expect("a URL");
+        let address = url.authority().expect("a host and a port").as_str();
+        Self::start(address.parse().expect("an address")).await.expect("loopback has a free port")
+    }
+
+    /// A client of that API server that has to come through here. It does not retry by itself.
+    pub async fn client(&self, control_plane: &ControlPlane) -> Client {
+        let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig_path()).expect("a file");
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let mut config = config.expect("a kubeconfig");
+        config.cluster_url = self.url().parse().expect("a URL");
+        config.default_retry = false;
+        Client::try_from(config).expect("a client")
+    }
+
+    /// That API server's address as seen from before the proxy.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
     }
 
     /// Where to connect.

@@ -123,6 +123,17 @@ fn each_side_has_its_own_rules() {
     assert_eq!(violations.len(), 2, "neither is informerd's: {violations:?}");
     explain(&history(), &observed(Pipeline::ClientGo, listed())).unwrap_err();
 
+    // A list that finds the deletion only is a tombstone for client-go, too.
+    let list = vec![
+        tombstone("b", "v", 13),
+        told(Update, "a", "u", 21, 14),
+        told(Add, "b", "y", 26, 0),
+        told(Update, "a", "u", 27, 21),
+    ];
+    let between = [before_the_outage(), list, after_the_outage()].concat();
+    let explanation = explain(&history(), &observed(Pipeline::ClientGo, between)).unwrap();
+    assert_eq!(explanation, Explanation { lists: vec![22..=25], merged: 4 });
+
     // The changes of two objects in another order.
     let mut swapped = watched();
     swapped.swap(1, 2);
