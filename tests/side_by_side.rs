@@ -181,14 +181,15 @@ impl Run {
         storm.stop().await;
     }
 
-    /// Objects change, go, go and come again, and come and go, and only a list can tell.
+    /// Nothing comes through, and nobody notices. Objects change, go, go and come again, and come and
+    /// go, and when there is a connection again, only a list can tell.
     async fn cut_off_until_etcd_has_forgotten(&mut self, round: u64) {
         for resource in &self.resources {
             resource.apply_kept(&format!("before-{round}")).await;
         }
         self.caught_up().await;
         let outage = self.outage_begins();
-        self.proxy.cut();
+        self.proxy.silence();
         for resource in &self.resources {
             resource.change_unseen(round).await;
         }

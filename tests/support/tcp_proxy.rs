@@ -1,4 +1,5 @@
-//! A TCP proxy on loopback that can be cut, to take the API server away from the host alone.
+//! A TCP proxy on loopback that takes the API server away from who connects through it, and from
+//! nobody else: it can be cut, and it can swallow everything.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,8 +15,15 @@ use tokio::task::JoinSet;
 /// Forwards connections while it is open; dropping it ends it.
 pub struct TcpProxy {
     address: SocketAddr,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
     _task: JoinSet<()>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    Cut,
+    Silent,
 }
 
 impl TcpProxy {
@@ -23,8 +31,8 @@ impl TcpProxy {
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let open = watch::Sender::new(true);
-        let state = open.subscribe();
+        let sender = watch::Sender::new(State::Open);
+        let state = sender.subscribe();
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut connections = JoinSet::new();
@@ -33,7 +41,7 @@ impl TcpProxy {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, open, _task: task })
+        Ok(Self { address, state: sender, _task: task })
     }
 
     /// Forwards to a control plane's API server, whenever it runs.
@@ -66,23 +74,29 @@ impl TcpProxy {
 
     /// Breaks every connection and refuses new ones.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.state.send_replace(State::Cut);
     }
 
-    /// Lets connections through again.
+    /// Takes connections, and keeps those that there are, but nothing comes through any more.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
+    }
+
+    /// Lets new connections through again. Those that were silent break.
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 }
 
-async fn forward(mut client: TcpStream, target: SocketAddr, mut open: watch::Receiver<bool>) {
-    if !*open.borrow() {
-        return;
+async fn forward(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+    if *state.borrow() == State::Open {
+        let Ok(mut server) = TcpStream::connect(target).await else { return };
+        // Either side's end, and what is done to the proxy, close both by dropping them.
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => {}
+            _ = state.wait_for(|state| *state != State::Open) => {}
+        }
     }
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
-    // Either side's end, and the cut, close both by dropping them.
-    tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        _ = open.wait_for(|open| !*open) => {}
-    }
+    // An error is the proxy's end.
+    let _ = state.wait_for(|state| *state != State::Silent).await;
 }
