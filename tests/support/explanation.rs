@@ -52,7 +52,7 @@ pub struct Explanation {
     /// The versions that one list each has made up for.
     pub lists: Vec<RangeInclusive<u64>>,
     /// Changes that these lists have merged away.
-    pub merged: usize,
+    pub merged: u64,
 }
 
 /// What one object's observer was told.
@@ -128,7 +128,7 @@ pub fn explain(
     violations.extend(differences(&observed.cache, &history.view()));
     match violations.is_empty() {
         true => {
-            let merged = timeline.iter().filter(|it| !it.is_told).count();
+            let merged = timeline.iter().filter(|it| !it.is_told).count() as u64;
             Ok(Explanation { lists, merged })
         }
         false => Err(violations),
@@ -136,7 +136,7 @@ pub fn explain(
 }
 
 /// Where two caches differ.
-pub fn differences(cache: &View, server: &View) -> Vec<Violation> {
+fn differences(cache: &View, server: &View) -> Vec<Violation> {
     let keys: HashSet<&String> = cache.keys().chain(server.keys()).collect();
     let differs = keys.into_iter().filter(|key| cache.get(*key) != server.get(*key));
     let state = |view: &View, key: &String| view.get(key).map(|(uid, rv)| format!("{uid}@{rv}"));
@@ -151,7 +151,7 @@ pub fn differences(cache: &View, server: &View) -> Vec<Violation> {
 
 impl Told {
     /// None for the end of the initial list.
-    pub(crate) fn read(delivery: &Delivery) -> Option<Self> {
+    pub fn read(delivery: &Delivery) -> Option<Self> {
         let (version, uid) = (|| number(&delivery.rv), delivery.uid.clone());
         match delivery.event {
             Event::Add => Some(Self::Added { version: version(), uid, initial: delivery.initial }),
@@ -201,6 +201,27 @@ impl Told {
     /// A list has found nothing new.
     fn is_repetition(&self) -> bool {
         matches!(self, Self::Updated { old_version, version, .. } if old_version == version)
+    }
+}
+
+impl Violation {
+    /// The object that it is about.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::NeverExisted { key, .. }
+            | Self::LastNotTold { key, .. }
+            | Self::SkippedWithoutOutage { key, .. }
+            | Self::SkippedByNoList { key, .. }
+            | Self::Differs { key, .. }
+            | Self::RepeatedTooOften { key, .. }
+            | Self::OutOfOrder { key, .. }
+            | Self::CacheDiffers { key, .. }
+            | Self::NotMerged { key, .. }
+            | Self::MergedAway { key, .. } => Some(key),
+            Self::TooFewLists { .. }
+            | Self::CacheVersion { .. }
+            | Self::MergesMiscounted { .. } => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod merged_deliveries;
 pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
-pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, differences, explain};
+pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use merged_deliveries::explain_merges;
 pub use server_history::ServerHistory;
 pub use tcp_proxy::TcpProxy;

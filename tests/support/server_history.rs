@@ -73,6 +73,14 @@ impl ServerHistory {
             .collect()
     }
 
+    /// What happened to one object, in one line.
+    pub fn of(&self, key: &str) -> String {
+        let changes = self.changes.get(key).into_iter().flatten();
+        let word = |it: &Change| if it.is_deletion { "delete" } else { "write" };
+        let words = changes.map(|it| format!("{} {}@{}", word(it), it.uid, it.version));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn newest_version(&self) -> u64 {
         let last = self.changes.values().filter_map(|changes| changes.last());
         last.map(|change| change.version).max().unwrap_or_default()
