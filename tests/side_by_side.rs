@@ -182,8 +182,8 @@ impl Run {
         storm.stop().await;
     }
 
-    /// Nothing comes through, and nobody notices. Objects change, go, go and come again, and come and
-    /// go, and when there is a connection again, only a list can tell.
+    /// Nothing comes through, and nobody notices. Objects change, go, go and come again, and come
+    /// and go, and when there is a connection again, only a list can tell.
     async fn cut_off_until_etcd_has_forgotten(&mut self, round: u64) {
         for resource in &self.resources {
             resource.apply_kept(&format!("before-{round}")).await;
@@ -311,6 +311,8 @@ impl Run {
             changes += history.len();
             for (observer, pipeline) in OBSERVERS.into_iter().filter(|it| it.0 != MERGING) {
                 let observed = self.observed(observer, pipeline, plural);
+                let has_tombstone = observed.told.iter().any(|it| it.final_state_unknown);
+                assert!(has_tombstone, "{observer} had to list {plural} again for what was gone");
                 match explain(&history, &observed) {
                     Ok(explanation) => *merged.entry(observer).or_default() += explanation.merged,
                     Err(found) => {
@@ -342,8 +344,8 @@ impl Run {
             format!("{name} {} ({} merged)", self.told(observer).len(), merged[observer])
         });
         format!(
-            "side by side: {keys} keys, {changes} changes; told: {}; {} s; caches equal, everything \
-             explained",
+            "side by side: {keys} keys, {changes} changes; told: {}; {} s; caches equal, \
+             everything explained",
             observers.join(", "),
             self.begin.elapsed().as_secs(),
         )

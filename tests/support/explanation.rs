@@ -235,8 +235,8 @@ impl Pipeline {
 struct Moment<'a> {
     key: &'a str,
     version: u64,
-    /// The first version of which a list does not tell it; none for the last state. A deletion is in
-    /// no list.
+    /// The first version of which a list does not tell it; none for the last state. A deletion is
+    /// in no list.
     over_at: Option<u64>,
     is_told: bool,
 }
@@ -278,9 +278,9 @@ fn never_existed(history: &ServerHistory, told: &BTreeMap<&str, Vec<Told>>) -> V
     violations
 }
 
-/// The fewest lists that skip all that was not told. A list spans from the first change that it skips
-/// to the last that supersedes one of them, and the longer it is, the more it would skip: so what is
-/// told must not be in its way, and each list is made as long as that permits.
+/// The fewest lists that skip all that was not told. A list spans from the first change that it
+/// skips to the last that supersedes one of them, and the longer it is, the more it would skip: so
+/// what is told must not be in its way, and each list is made as long as that permits.
 fn find_lists(
     timeline: &[Moment<'_>],
     outages: &[RangeInclusive<u64>],
@@ -290,7 +290,8 @@ fn find_lists(
         outages.iter().any(|outage| outage.contains(list.start()) && outage.contains(list.end()))
     };
     let contradiction = |list: &RangeInclusive<u64>| {
-        let within = timeline.iter().filter(|moment| list.contains(&moment.version));
+        let begin = timeline.partition_point(|moment| moment.version < *list.start());
+        let within = timeline[begin..].iter().take_while(|it| it.version <= *list.end());
         within.filter(|it| it.is_told).find(|it| it.over_at.is_some_and(|at| at <= *list.end()))
     };
     let mut lists: Vec<RangeInclusive<u64>> = Vec::new();
@@ -300,28 +301,24 @@ fn find_lists(
             violations.push(Violation::LastNotTold { key, version });
             continue;
         };
-        let alone = version..=over_at;
-        if !is_in_outage(&alone) {
+        // One list cannot end within another one.
+        let is_within = lists.last().is_some_and(|last| version <= *last.end());
+        let joined = lists
+            .last()
+            .map(|last| *last.start()..=over_at.max(*last.end()))
+            .filter(|it| is_within || (is_in_outage(it) && contradiction(it).is_none()));
+        let is_joined = joined.is_some();
+        let list = joined.unwrap_or(version..=over_at);
+        if !is_in_outage(&list) {
             violations.push(Violation::SkippedWithoutOutage { key, version });
-            continue;
-        }
-        let last = lists.last_mut();
-        let (joined, overlaps) = match &last {
-            Some(last) => (*last.start()..=over_at.max(*last.end()), version <= *last.end()),
-            None => (alone.clone(), false),
-        };
-        match (contradiction(&joined).filter(|_| overlaps).or_else(|| contradiction(&alone)), last)
-        {
-            (Some(other), _) => violations.push(Violation::SkippedByNoList {
-                key,
-                version,
-                other: other.key.to_owned(),
-                other_version: other.version,
-            }),
-            (None, Some(last)) if is_in_outage(&joined) && contradiction(&joined).is_none() => {
-                *last = joined;
+        } else if let Some(other) = contradiction(&list) {
+            let (other, other_version) = (other.key.to_owned(), other.version);
+            violations.push(Violation::SkippedByNoList { key, version, other, other_version });
+        } else {
+            if is_joined {
+                lists.pop();
             }
-            (None, _) => lists.push(alone),
+            lists.push(list);
         }
     }
     lists

@@ -29,8 +29,8 @@ pub(crate) struct Change {
 }
 
 impl ServerHistory {
-    /// The history, in the namespace `default`, of the resource whose objects lie under `prefix`. The
-    /// API server must store them as JSON.
+    /// The history, in the namespace `default`, of the resource whose objects lie under `prefix`.
+    /// The API server must store them as JSON.
     pub fn read(changes: &[EtcdChange], prefix: &str, begun_at: u64) -> Self {
         let mut history = Self { changes: BTreeMap::new(), begun_at };
         for EtcdChange { revision, key, value } in changes {

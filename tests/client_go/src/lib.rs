@@ -1,7 +1,7 @@
 //! The programs of the Go module `tests/conformance/go`, in which client-go itself runs.
 //!
-//! Each is built once per client-go version and state of the sources, into `target/client-go/` of the
-//! workspace; two builders at once wait for each other.
+//! Each is built once per client-go version and state of the sources, into `target/client-go/` of
+//! the workspace; two builders at once wait for each other.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -87,8 +87,8 @@ impl Program {
             .output();
         let output = match output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-                "this needs client-go itself, and `go` is not on the PATH: install Go 1.26 or later \
-                 (https://go.dev/dl)"
+                "this needs client-go itself, and `go` is not on the PATH: install Go 1.26 or \
+                 later (https://go.dev/dl)"
             ),
             output => output.context("cannot run `go`")?,
         };

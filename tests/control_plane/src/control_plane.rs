@@ -210,8 +210,8 @@ impl ControlPlane {
     }
 
     /// Every change of the keys under `prefix` since a revision, that one included, oldest first,
-    /// and the revision at which the next such history begins. No change is left out, whether or not
-    /// an API server ran or anybody watched; but what was compacted away cannot be read any more.
+    /// and the revision at which the next such history begins. No change is left out, whether or
+    /// not an API server ran or anybody watched; but what was compacted away cannot be read.
     ///
     /// # Errors
     ///

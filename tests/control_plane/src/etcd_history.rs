@@ -1,4 +1,5 @@
-//! Every change that etcd has made, read from its history: what the API server's objects really were.
+//! Every change that etcd has made, read from its history: what the API server's objects really
+//! were.
 
 use futures_util::{AsyncBufReadExt as _, StreamExt as _};
 use http::Request;
