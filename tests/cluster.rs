@@ -8,13 +8,13 @@ use control_plane::ControlPlane;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use host::handlers::HandlerState;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, Config};
 use serde_json::json;
 use tests::{
-    Event, Kind, TcpProxy, TestHost, View, assert_chain, config_map, config_maps, deliveries_of,
-    eventually, final_view, pod, pods, server_view, storm, widget, widgets,
+    Event, Kind, TcpProxy, TestHost, View, apply, assert_chain, config_map, config_maps,
+    create_widget_kind, deliveries_of, eventually, final_view, pod, pods, server_view, storm,
+    widget, widgets,
 };
 use tokio::time::sleep;
 
@@ -34,7 +34,7 @@ async fn every_object_of_three_kinds_is_added_once_and_then_synced() {
     let objects = (0..700)
         .map(|n| (0, pod(&format!("pod-{n}"))))
         .chain((0..700).map(|n| (1, config_map(&format!("map-{n}"), "x"))))
-        .chain((0..600).map(|n| (2, widget(&format!("widget-{n}")))));
+        .chain((0..600).map(|n| (2, widget(&format!("widget-{n}"), "x"))));
     stream::iter(objects)
         .for_each_concurrent(16, |(kind, object)| {
             let kind: &Kind = &kinds[kind];
@@ -93,10 +93,8 @@ async fn a_killed_server_and_a_compacted_etcd_lose_nothing() {
     for n in 0..30 {
         apply(&kind, &config_map(&format!("kept-{n}"), "1")).await;
     }
-    let address = control_plane.url().parse::<http::Uri>().unwrap();
-    let address = address.authority().unwrap().as_str().parse().unwrap();
-    let proxy = TcpProxy::start(address).await.unwrap();
-    let host = TestHost::start(client_through(&proxy, &control_plane).await).await;
+    let proxy = TcpProxy::before(&control_plane).await;
+    let host = TestHost::start(proxy.client(&control_plane).await).await;
     host.load("killed", RECORDER, CONFIG_MAPS).await;
     host.synced("killed").await;
 
@@ -220,30 +218,4 @@ fn cached(host: &TestHost, plural: &str) -> View {
         (object.key.to_string(), state)
     };
     objects.map(entry).collect()
-}
-
-async fn apply(kind: &Kind, object: &DynamicObject) {
-    let name = object.metadata.name.as_deref().unwrap();
-    let params = PatchParams::apply("tests").force();
-    kind.patch(name, &params, &Patch::Apply(object)).await.unwrap();
-}
-
-async fn client_through(proxy: &TcpProxy, control_plane: &ControlPlane) -> Client {
-    let kubeconfig = kube::config::Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
-    config.cluster_url = format!("https://{}", proxy.address()).parse().unwrap();
-    config.default_retry = false;
-    Client::try_from(config).unwrap()
-}
-
-async fn create_widget_kind(client: &Client) {
-    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let resource = ApiResource::from_gvk(&gvk);
-    let kinds: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let crd = serde_json::from_str(include_str!("support/widget_crd.json")).unwrap();
-    kinds.create(&PostParams::default(), &crd).await.unwrap();
-    let is_served = async || widgets(client).list(&Default::default()).await.is_ok();
-    while !is_served().await {
-        sleep(Duration::from_millis(50)).await;
-    }
 }

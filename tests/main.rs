@@ -9,6 +9,8 @@ mod guests;
 mod bad_input;
 /// What malformed objects, lists and streams get, and that the rest goes on.
 mod malformed;
+/// client-go beside informerd, in a storm of writes and faults: all that both are told is explained.
+mod side_by_side;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
 /// The embedded API server answers as a real one does.

@@ -100,7 +100,7 @@ pub fn final_view(deliveries: &[Delivery], resource: &str) -> View {
     view
 }
 
-fn number(resource_version: &str) -> u64 {
+pub(crate) fn number(resource_version: &str) -> u64 {
     resource_version.parse().expect("a real server's versions are numbers")
 }
 

@@ -1,4 +1,5 @@
-//! What the tests stand on: a host in this process, what its handlers were told, writers, faults.
+//! What the tests stand on: a host in this process, what its handlers were told, writers, faults;
+//! client-go beside it, and whether what both were told follows from what happened.
 
 mod captured_log;
 mod deliveries;
@@ -6,12 +7,21 @@ mod test_host;
 mod test_objects;
 mod tcp_proxy;
 mod scripted_server;
+mod client_go;
+mod server_history;
+mod explanation;
+mod merged_deliveries;
 
 pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
+pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use scripted_server::{Answer, Request, ScriptedServer};
+pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
+pub use merged_deliveries::explain_merges;
+pub use server_history::ServerHistory;
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
 pub use test_objects::{
-    Kind, View, config_map, config_maps, pod, pods, server_view, storm, widget, widgets,
+    Kind, View, apply, config_map, config_maps, create_widget_kind, pod, pods, server_view, storm,
+    storm_of, widget, widgets,
 };

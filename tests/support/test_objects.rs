@@ -58,17 +58,35 @@ pub fn pod(name: &str) -> DynamicObject {
     }))
 }
 
-/// An object of the test's own kind.
-pub fn widget(name: &str) -> DynamicObject {
+/// An object of the test's own kind, with one value.
+pub fn widget(name: &str, value: &str) -> DynamicObject {
     object(json!({
         "apiVersion": "test.informerd.dev/v1", "kind": "Widget",
         "metadata": { "name": name, "namespace": "default" },
-        "spec": { "size": 1 },
+        "spec": { "value": value },
     }))
 }
 
 fn object(value: Value) -> DynamicObject {
     serde_json::from_value(value).expect("an object")
+}
+
+/// Has the server serve the test's own kind.
+pub async fn create_widget_kind(client: &Client) {
+    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let kinds: Kind = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
+    let crd = serde_json::from_str(include_str!("widget_crd.json")).expect("a CRD");
+    kinds.create(&PostParams::default(), &crd).await.expect("the server takes the CRD");
+    while widgets(client).list(&ListParams::default()).await.is_err() {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Creates or changes an object.
+pub async fn apply(kind: &Kind, object: &DynamicObject) {
+    let params = PatchParams::apply("tests").force();
+    let patch = Patch::Apply(object);
+    kind.patch(&object.name_any(), &params, &patch).await.expect("the server takes the object");
 }
 
 /// What the server has, by a consistent list.
@@ -84,10 +102,21 @@ pub async fn server_view(kind: &Kind) -> View {
 /// One client's share of a storm: creates, updates, deletions and re-creations of the ConfigMaps
 /// `storm-0` to `storm-<names>`. What fails (a conflict, a server that is down) is given up.
 pub async fn storm(kind: Kind, seed: u64, operations: usize, names: usize) {
+    storm_of(kind, config_map, seed, operations, names).await;
+}
+
+/// As [`storm`], with objects of another kind, each made from a name and a value.
+pub async fn storm_of(
+    kind: Kind,
+    object: fn(&str, &str) -> DynamicObject,
+    seed: u64,
+    operations: usize,
+    names: usize,
+) {
     let mut random = fastrand::Rng::with_seed(seed);
     for number in 0..operations {
         let name = format!("storm-{}", random.usize(..names));
-        let object = config_map(&name, &format!("{seed}-{number}"));
+        let object = object(&name, &format!("{seed}-{number}"));
         let apply = PatchParams::apply("storm").force();
         let failed = match random.u8(..10) {
             0..2 => kind.delete(&name, &DeleteParams::default()).await.is_err(),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use comparison::{Mismatch, TraceKind, compare, differs};
 use informer_traces::InformerTraces;
-use oracle::{Oracle, client_go_version};
+use oracle::Oracle;
 use queue_traces::QueueTraces;
 use store_traces::StoreTraces;
 
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 /// Whether everything was equal.
 fn compare_all(cli: &Cli) -> anyhow::Result<bool> {
     let seed = cli.seed.unwrap_or_else(seconds_since_epoch);
-    println!("client-go {}, seed {seed}", client_go_version());
+    println!("client-go {}, seed {seed}", client_go::version());
     let times = if cli.nightly { NIGHTLY_TIMES } else { 1 };
     let mut oracle = Oracle::start()?;
     let mut report = Report { seed, counts: Vec::new(), mismatches: Vec::new() };
@@ -143,7 +143,7 @@ impl Report {
 
     fn json(&self) -> Value {
         let mut json = json!({
-            "client_go": client_go_version(),
+            "client_go": client_go::version(),
             "seed": self.seed,
             "mismatches": self.mismatches.len(),
             "details": self.mismatches,

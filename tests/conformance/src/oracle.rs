@@ -3,28 +3,20 @@
 //! in:   a trace, as JSON
 //! out:  what client-go did
 //!
-//! The program is `go/oracle`. It is built once per client-go version and state of its sources, into
-//! `target/oracle/` of the workspace; two builders at once wait for each other.
+//! The program is `go/oracle`, built by the crate `client_go`.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use client_go::Program;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// The folder of the Go module that pins client-go.
-const GO_MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
-const GO_MOD: &str = include_str!("../go/go.mod");
-const CLIENT_GO: &str = "k8s.io/client-go";
 
 /// A trace takes milliseconds; an answer that is not there by now does not come.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -71,7 +63,7 @@ pub(crate) struct Request<'a, T> {
 impl Oracle {
     /// Starts the oracle, which is built first if need be.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let program = program()?;
+        let program = Program::Oracle.path()?;
         let mut child = Command::new(&program)
             .args(["-test.run=^TestOracle$", "-test.timeout=0"])
             .stdin(Stdio::piped())
@@ -168,89 +160,6 @@ impl Tail {
     }
 }
 
-/// The version of client-go that traces are run through.
-pub(crate) fn client_go_version() -> &'static str {
-    GO_MOD
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix(CLIENT_GO)?.split_whitespace().next())
-        .find(|word| word.starts_with('v'))
-        .unwrap_or("unknown")
-}
-
-/// The oracle's program, built if it is not there yet.
-fn program() -> anyhow::Result<PathBuf> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let workspace = package.ancestors().nth(2).unwrap_or(package);
-    let sources = hash_of_sources()?;
-    let folder = workspace.join(format!("target/oracle/{}-{sources:016x}", client_go_version()));
-    let program = folder.join("oracle");
-    if program.is_file() {
-        return Ok(program);
-    }
-
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let lock = folder.join("lock");
-    // Held until the file is closed at the end of this function.
-    let building =
-        File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-    building.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
-    if !program.is_file() {
-        go_build(&program)?;
-    }
-    Ok(program)
-}
-
-/// Builds the oracle and moves it to `program` when it is whole.
-fn go_build(program: &Path) -> anyhow::Result<()> {
-    let unfinished = program.with_extension(format!("{}.tmp", process::id()));
-    eprintln!("conformance: building client-go {} with Go, once", client_go_version());
-    let begin = Instant::now();
-    let output = Command::new("go")
-        .current_dir(GO_MODULE)
-        .env("CGO_ENABLED", "0")
-        .env("GOWORK", "off")
-        .args(["test", "-c", "-trimpath", "-o"])
-        .arg(&unfinished)
-        .arg("./oracle")
-        .stdin(Stdio::null())
-        .output();
-    let output = match output {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "the oracle is client-go itself, and `go` is not on the PATH: install Go 1.26 or later \
-             (https://go.dev/dl)"
-        ),
-        output => output.context("cannot run `go`")?,
-    };
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("`go test -c ./oracle` in {GO_MODULE} failed:\n{errors}");
-    }
-    fs::rename(&unfinished, program)
-        .with_context(|| format!("cannot create {}", program.display()))?;
-    eprintln!("conformance: built it in {} s", begin.elapsed().as_secs());
-    Ok(())
-}
-
-/// Tells one state of the Go sources from another.
-fn hash_of_sources() -> anyhow::Result<u64> {
-    let module = Path::new(GO_MODULE);
-    let mut sources = vec![module.join("go.mod"), module.join("go.sum")];
-    let folder = module.join("oracle");
-    let unreadable = || format!("cannot read {}", folder.display());
-    for entry in fs::read_dir(&folder).with_context(unreadable)? {
-        sources.push(entry.with_context(unreadable)?.path());
-    }
-    sources.sort();
-    let mut hasher = DefaultHasher::new();
-    for source in sources {
-        let content =
-            fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        source.file_name().hash(&mut hasher);
-        content.hash(&mut hasher);
-    }
-    Ok(hasher.finish())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -259,11 +168,6 @@ mod tests {
 
     fn ask(kind: &'static str, trace: &Value) -> anyhow::Result<Answer<Value>> {
         Oracle::start()?.ask(&Request { kind, trace })
-    }
-
-    #[test]
-    fn go_mod_pins_client_go() {
-        assert!(client_go_version().starts_with("v0."));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::assets::{Assets, assets};
 use crate::error::Error;
+use crate::etcd_history::{self, EtcdChange};
 use crate::process::Process;
 use crate::run_folder::RunFolder;
 
@@ -33,6 +34,8 @@ const TOKENS: &str = "admin-token,admin,admin,system:masters\n\
 
 /// Where the API server notes the revision up to which it compacts.
 const COMPACT_REVISION_KEY: &[u8] = b"compact_rev_key";
+/// Written to know where the history ends; the API server does not look there.
+const HISTORY_END_KEY: &[u8] = b"history_end";
 
 /// An etcd and a kube-apiserver on loopback, with their data in a temporary folder.
 ///
@@ -190,31 +193,55 @@ impl ControlPlane {
     /// ([`ControlPlane::start_apiserver`]) empties that cache: from then on, a watch from any
     /// resource version seen before is answered with 410.
     ///
+    /// Gives the revision from which on there still is history.
+    ///
     /// # Errors
     ///
     /// If etcd does not answer.
-    pub async fn compact_etcd(&self) -> Result<(), Error> {
+    pub async fn compact_etcd(&self) -> Result<u64, Error> {
         // As the API server does it: the note comes first, which tells the API server to drop what
         // it keeps for lists at older versions. The second note makes the first the past, or a
         // watch could still begin at the latest version seen.
-        let revision = self.note_compaction("0").await?;
-        let revision = self.note_compaction(&revision).await?;
-        let compaction = json!({ "revision": revision, "physical": true });
+        let revision = self.note_compaction(0).await?;
+        let revision = self.note_compaction(revision).await?;
+        let compaction = json!({ "revision": revision.to_string(), "physical": true });
         self.ask_etcd("/v3/kv/compaction", &compaction).await?;
-        Ok(())
+        Ok(revision)
+    }
+
+    /// Every change of the keys under `prefix` since a revision, that one included, oldest first,
+    /// and the revision at which the next such history begins. No change is left out, whether or
+    /// not an API server ran or anybody watched; but what was compacted away cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// If etcd does not answer, or no longer has that revision.
+    pub async fn etcd_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+    ) -> Result<(Vec<EtcdChange>, u64), Error> {
+        let error = |reason| self.etcd_error(etcd_history::WATCH, reason);
+        let last = self.put(HISTORY_END_KEY, "").await?;
+        let etcd = etcd_client(self.etcd_port).map_err(error)?;
+        let changes = etcd_history::changes(&etcd, prefix, since, last).await.map_err(error)?;
+        Ok((changes, last + 1))
     }
 
     /// Writes the API server's note about compaction; returns etcd's new revision.
-    async fn note_compaction(&self, revision: &str) -> Result<String, Error> {
+    async fn note_compaction(&self, revision: u64) -> Result<u64, Error> {
+        self.put(COMPACT_REVISION_KEY, &revision.to_string()).await
+    }
+
+    /// Writes a value into etcd; returns etcd's new revision.
+    async fn put(&self, key: &[u8], value: &str) -> Result<u64, Error> {
         let put = json!({
-            "key": ByteString(COMPACT_REVISION_KEY.to_vec()),
-            "value": ByteString(revision.as_bytes().to_vec()),
+            "key": ByteString(key.to_vec()),
+            "value": ByteString(value.as_bytes().to_vec()),
         });
         let answer = self.ask_etcd("/v3/kv/put", &put).await?;
-        let revision = answer["header"]["revision"].as_str();
-        revision
-            .map(str::to_owned)
-            .ok_or_else(|| self.etcd_error("/v3/kv/put", format!("no revision in {answer}")))
+        let revision = answer["header"]["revision"].as_str().and_then(|it| it.parse().ok());
+        revision.ok_or_else(|| self.etcd_error("/v3/kv/put", format!("no revision in {answer}")))
     }
 
     /// Sends a request to etcd's JSON gateway.

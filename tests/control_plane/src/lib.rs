@@ -10,9 +10,11 @@
 mod assets;
 mod control_plane;
 mod error;
+mod etcd_history;
 mod process;
 mod run_folder;
 
 pub use assets::{Assets, assets};
 pub use control_plane::ControlPlane;
 pub use error::Error;
+pub use etcd_history::EtcdChange;

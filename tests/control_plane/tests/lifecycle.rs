@@ -31,7 +31,16 @@ async fn starts_dies_comes_back_and_forgets() {
     eprintln!("started again in {:?}", begin.elapsed());
     check_ready(&client).await;
 
-    control_plane.compact_etcd().await.unwrap();
+    let (changes, next) = control_plane.etcd_changes(&etcd_key(""), 1).await.unwrap();
+    let keys: Vec<_> = changes.iter().map(|it| it.key.clone()).collect();
+    assert_eq!(keys, [etcd_key("first"), etcd_key("second")]);
+    assert_eq!(changes[1].revision.to_string(), missed);
+    assert!(changes.iter().all(|it| it.value.is_some()));
+
+    let kept = control_plane.compact_etcd().await.unwrap();
+    let error = control_plane.etcd_changes("/", next).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be read"), "{error}");
+    assert_eq!(control_plane.etcd_changes(&etcd_key(""), kept).await.unwrap().0, []);
     control_plane.start_apiserver().await.unwrap();
     for expired in [old, missed] {
         let events = watch(&client, &expired).await;
@@ -46,6 +55,10 @@ async fn says_why_the_api_server_does_not_start() {
     let error = ControlPlane::start_with(&["--no-such-flag"]).await.unwrap_err().to_string();
     assert!(error.starts_with("kube-apiserver ended with exit status: 1"), "{error}");
     assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
+}
+
+fn etcd_key(config_map: &str) -> String {
+    format!("/registry/configmaps/default/{config_map}")
 }
 
 async fn check_ready(client: &Client) {

@@ -60,7 +60,7 @@ enum Verdict {
 struct Copy(PathBuf);
 
 impl Copy {
-    /// A workspace of the two packages, with the versions and profiles of the real one.
+    /// A workspace of these packages, with the versions and profiles of the real one.
     fn prepare(workspace: &Workspace) -> Result<Self> {
         let copy = workspace.target.join("mutants");
         for folder in PACKAGES {
@@ -132,8 +132,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What is mutated first, then what notices it.
-const PACKAGES: [&str; 2] = ["host/informer", "tests/conformance"];
+/// What is mutated, then what notices it.
+const PACKAGES: [&str; 3] = ["host/informer", "tests/conformance", "tests/client_go"];
 
 /// Enough to notice every mutant, and few enough to try them all.
 const TRACES: [&str; 6] =
