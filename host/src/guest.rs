@@ -5,6 +5,8 @@ mod shared_guest;
 mod instance;
 mod imports;
 mod module;
+mod componentize;
+mod contract_names;
 mod engine;
 mod limits;
 mod log_budget;

@@ -1,5 +1,6 @@
 //! A compiled handler module: bytes → checked, compiled and linked, ready to be instantiated.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::HandlerModulePre;
+use super::componentize;
 use super::engine::GuestEngine;
 use super::imports::GuestState;
 use super::instance::CallError;
@@ -45,12 +47,9 @@ pub enum ModuleError {
         /// The first bytes.
         start: String,
     },
-    /// What compilers without component tooling give.
-    #[error(
-        "a core module, not a component: build it for wasm32-wasip2, or turn it into a component \
-         with `wasm-tools component new`"
-    )]
-    CoreModule,
+    /// What compilers without component tooling give, and not what a component can be made of.
+    #[error("a core module that is no handler: {0} (see wit/CORE-MODULES.md)")]
+    CoreModule(String),
     /// Damaged, or it uses wasm features that are off here.
     #[error("not a valid component: {0}")]
     Invalid(String),
@@ -82,15 +81,17 @@ impl GuestModule {
     /// Checks, compiles and links a component. Blocks for as long as compiling takes: a fraction
     /// of a second for Rust, 20 s for a JavaScript or Python runtime.
     pub fn compile(engine: &GuestEngine, wasm: &[u8]) -> Result<Self, ModuleError> {
-        match wasm {
-            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {}
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(ModuleError::CoreModule),
+        let wasm = match wasm {
+            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Cow::Borrowed(wasm),
+            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+                Cow::Owned(componentize::component(wasm).map_err(ModuleError::CoreModule)?)
+            }
             other => {
                 let start = other[..other.len().min(12)].escape_ascii().to_string();
                 return Err(ModuleError::NotWasm { start: format!("`{start}`") });
             }
-        }
-        let component = Component::new(&engine.engine, wasm)
+        };
+        let component = Component::new(&engine.engine, &wasm)
             .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
         let problems = problems(engine, &component);
         if !problems.0.is_empty() {
