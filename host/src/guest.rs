@@ -4,6 +4,7 @@ mod guest_handler;
 mod shared_guest;
 mod instance;
 mod imports;
+mod call_objects;
 mod module;
 mod componentize;
 mod contract_names;

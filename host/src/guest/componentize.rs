@@ -5,7 +5,6 @@
 //! out:  a component, or what to change about the module
 //! runs: where modules are compiled; takes milliseconds, for Go some hundred.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic;
 use std::sync::LazyLock;
@@ -24,33 +23,26 @@ pub(super) fn component(module: &[u8]) -> Result<Vec<u8>, String> {
     Validator::new().validate_all(module).map_err(invalid)?;
     let interface = Interface::read(module).map_err(invalid)?;
     let role = interface.role()?;
-    let named = match role {
-        // Whoever describes the module is asked for nothing.
-        Role::Described => Cow::Borrowed(module),
-        Role::Command => {
-            let unknown = |(module, _): &&(String, String)| module != WASI;
-            problems(interface.imports.iter().filter(unknown).map(|(module, function)| {
-                format!("it imports {module}#{function}: a command may use WASI preview 1 only")
-            }))?;
-            Cow::Borrowed(module)
-        }
-        Role::Handler => {
-            interface.check_names()?;
+    match role {
+        Role::Handler => interface.check_handler()?,
+        Role::Command => interface.check_command()?,
+    }
+    let named = with_full_names(module, &interface).and_then(|mut named| {
+        if role == Role::Handler {
             let (resolve, world) = (&CONTRACT.resolve, CONTRACT.world);
-            let named = with_full_names(module, &interface).and_then(|mut named| {
-                embed_component_metadata(&mut named, resolve, world, StringEncoding::UTF8)?;
-                Ok(named)
-            });
-            Cow::Owned(named.map_err(|error| format!("{error:#}"))?)
+            embed_component_metadata(&mut named, resolve, world, StringEncoding::UTF8)?;
         }
-    };
+        Ok(named)
+    });
+    let named = named.map_err(|error| format!("{error:#}"))?;
     let adapter = match role {
         Role::Command => Some(&QUIET_P1.command),
-        _ => interface.imports.iter().any(|(module, _)| module == WASI).then(|| &QUIET_P1.handler),
+        Role::Handler if interface.imports_wasi() => Some(&QUIET_P1.handler),
+        Role::Handler => None,
     };
-    // It has assertions about what it is given, and the module may come with a description of its own.
+    // It has assertions about what it is given.
     let encoded = panic::catch_unwind(|| encode(&named, adapter.map(Vec::as_slice)));
-    encoded.unwrap_or_else(|_| Err("its description (component-type) is broken".to_owned()))
+    encoded.unwrap_or_else(|_| Err("no component can be made of it".to_owned()))
 }
 
 fn encode(module: &[u8], adapter: Option<&[u8]>) -> Result<Vec<u8>, String> {
@@ -68,8 +60,6 @@ fn encode(module: &[u8], adapter: Option<&[u8]>) -> Result<Vec<u8>, String> {
 /// What a module wants to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// It says so itself, in the sections that `wit-bindgen` and others add.
-    Described,
     /// It exports the handler's functions.
     Handler,
     /// It has a main function, and talks on standard input and output.
@@ -81,7 +71,6 @@ enum Role {
 struct Interface {
     imports: Vec<(String, String)>,
     exports: BTreeSet<String>,
-    is_described: bool,
 }
 
 impl Interface {
@@ -100,9 +89,6 @@ impl Interface {
                         interface.exports.insert(export?.name.to_owned());
                     }
                 }
-                Payload::CustomSection(section) => {
-                    interface.is_described |= section.name().starts_with("component-type");
-                }
                 _ => {}
             }
         }
@@ -113,18 +99,29 @@ impl Interface {
         let has_start = self.exports.contains("_start");
         let is_handler = self.exports.iter().any(|it| CONTRACT.export(it).is_some());
         match (is_handler, has_start) {
+            (false, true) => Ok(Role::Command),
+            (_, false) => Ok(Role::Handler),
             (true, true) => Err("it exports the functions of a handler and `_start`: build it as \
                                  a library that is initialised once (clang: -mexec-model=reactor, \
                                  Go: -buildmode=c-shared), or leave the functions out"
                 .to_owned()),
-            _ if self.is_described => Ok(Role::Described),
-            (false, true) => Ok(Role::Command),
-            (_, false) => Ok(Role::Handler),
         }
     }
 
-    /// Of a handler: everything that is missing or too much at once.
-    fn check_names(&self) -> Result<(), String> {
+    fn imports_wasi(&self) -> bool {
+        self.imports.iter().any(|(module, _)| module == WASI)
+    }
+
+    /// A command has WASI and nothing else.
+    fn check_command(&self) -> Result<(), String> {
+        let unknown = self.imports.iter().filter(|(module, _)| module != WASI);
+        problems(unknown.map(|(module, function)| {
+            format!("it imports {module}#{function}: a command may use WASI preview 1 only")
+        }))
+    }
+
+    /// Everything that is missing or too much, at once.
+    fn check_handler(&self) -> Result<(), String> {
         let exported: BTreeSet<String> =
             self.exports.iter().filter_map(|it| CONTRACT.export(it)).collect();
         let functions = CONTRACT.exported_functions();
@@ -135,7 +132,8 @@ impl Interface {
             missing => Some(format!("missing exports {}", missing.join(", "))),
         };
         // Read by wit-component under this name only.
-        let memory = ["memory", "cabi_realloc"].into_iter().filter(|it| !self.exports.contains(*it));
+        let memory =
+            ["memory", "cabi_realloc"].into_iter().filter(|it| !self.exports.contains(*it));
         let memory = memory.map(|it| format!("missing export {it}"));
         let unknown = self.imports.iter().filter(|(module, function)| {
             module != WASI && CONTRACT.import(module, function).is_none()
@@ -151,8 +149,11 @@ fn problems(problems: impl Iterator<Item = String>) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
-/// The module with each short name replaced by the full one; every other byte stays. What is exported
-/// under its full name already keeps it, whatever else has a short name for it.
+/// The module with each short name replaced by the full one. What is exported under its full name
+/// already keeps it, whatever else has a short name for it.
+///
+/// A description of its own (`component-type`, from `wit-bindgen`) is left out: the names say the same,
+/// and a made-up one overflows the stack of whoever reads it.
 fn with_full_names(module: &[u8], interface: &Interface) -> anyhow::Result<Vec<u8>> {
     let mut named = Module::new();
     let mut taken = interface.exports.clone();
@@ -181,6 +182,7 @@ fn with_full_names(module: &[u8], interface: &Interface) -> anyhow::Result<Vec<u
                 }
                 named.section(&section);
             }
+            Payload::CustomSection(section) if section.name().starts_with("component-type") => {}
             other => {
                 if let Some((id, range)) = other.as_section() {
                     named.section(&RawSection { id, data: &module[range] });

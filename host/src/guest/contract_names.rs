@@ -93,8 +93,10 @@ impl Contract {
         }
         let hint = match module {
             "wasi_unstable" => ": WASI's first preview; build it for wasip1",
-            "env" => ": a function that the linker did not find, or that the compiler adds (for \
-                       AssemblyScript's `abort`, build with `--use abort=`)",
+            "env" => {
+                ": a function that the linker did not find, or that the compiler adds (for \
+                       AssemblyScript's `abort`, build with `--use abort=`)"
+            }
             _ => "",
         };
         format!("{import}, which no handler may use{hint}")

@@ -12,8 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::bindings::HandlerModule;
-use super::imports::{GuestLog, GuestState};
-use super::limits::{CPU_AT_START, GuestLimits, HANDLES_MAX, HOSTCALL_FUEL};
+use super::imports::GuestState;
+use super::limits::{CPU_AT_START, GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, HOSTCALL_FUEL};
 use super::module::GuestModule;
 
 /// Why a call gave no answer. The instance is gone.
@@ -35,6 +35,9 @@ pub enum CallError {
         /// What wasmtime said.
         trap: String,
     },
+    /// The guest called its imports without end.
+    #[error("called its imports more than {HOST_CALLS_MAX} times in one call")]
+    TooManyHostCalls,
     /// The guest trapped, or answered what it may not answer.
     #[error("trapped: {0}")]
     Trapped(String),
@@ -53,9 +56,9 @@ impl Instance {
     pub(super) async fn new(
         module: &GuestModule,
         limits: &GuestLimits,
-        log: GuestLog,
+        state: GuestState,
     ) -> Result<Self, CallError> {
-        let mut store = Store::new(&module.engine.engine, GuestState::new(limits, log));
+        let mut store = Store::new(&module.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(HANDLES_MAX);
@@ -88,8 +91,7 @@ impl Instance {
 
 /// Before everything that runs guest code.
 fn arm(store: &mut Store<GuestState>, cpu: Duration) {
-    store.data_mut().cpu.start(cpu);
-    store.data_mut().limiter.memory_was_refused = false;
+    store.data_mut().begin_call(cpu);
     store.set_epoch_deadline(1);
 }
 
@@ -157,7 +159,7 @@ impl Running {
 }
 
 impl CpuMeter {
-    fn start(&mut self, budget: Duration) {
+    pub(super) fn start(&mut self, budget: Duration) {
         (self.budget, self.used) = (budget, Duration::ZERO);
         self.running.set(None);
     }

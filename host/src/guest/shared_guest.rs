@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use informer::{Object, QueueKind};
+use informer::QueueKind;
 use tokio::sync::Mutex;
 use wasmtime::Store;
+use wasmtime::error::Context as _;
 
 use super::bindings::HandlerModule;
-use super::bindings::informerd::handler::types::{Failure, ObjectKey};
+use super::bindings::informerd::handler::types::Failure;
+use super::call_objects::CallObject;
 use super::imports::{GuestLog, GuestState};
 use super::instance::{CallError, Instance};
 use super::limits::GuestLimits;
@@ -30,15 +32,15 @@ struct Recipe {
     module: GuestModule,
     limits: GuestLimits,
     /// The handler spec's `config` as JSON text.
-    config: String,
+    config: Arc<str>,
     log: GuestLog,
 }
 
 /// What one notification asks of the guest.
 pub(super) enum Call {
-    Add { key: ObjectKey, object: Arc<Object>, in_initial_list: bool },
-    Update { key: ObjectKey, old: Arc<Object>, new: Arc<Object> },
-    Delete { key: ObjectKey, last: Arc<Object>, final_state_unknown: bool },
+    Add { object: CallObject, in_initial_list: bool },
+    Update { old: CallObject, new: CallObject },
+    Delete { last: CallObject, final_state_unknown: bool },
     Synced,
 }
 
@@ -51,7 +53,7 @@ impl SharedGuest {
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
         let log = GuestLog::new(handler_name);
-        let recipe = Recipe { module, limits, config, log };
+        let recipe = Recipe { module, limits, config: config.into(), log };
         let mut instance = recipe.instantiate().await?;
         let watches = instance
             .call(true, async |guest, store| {
@@ -93,12 +95,13 @@ impl SharedGuest {
 
 impl Recipe {
     async fn instantiate(&self) -> Result<Instance, CallError> {
-        Instance::new(&self.module, &self.limits, self.log.clone()).await
+        let state = GuestState::new(&self.limits, self.log.clone(), self.config.clone());
+        Instance::new(&self.module, &self.limits, state).await
     }
 
     async fn init(&self, instance: &mut Instance) -> Result<(), CallError> {
         let init = instance.call(true, async |guest, store| {
-            guest.informerd_handler_handler().call_init(store, &self.config).await
+            guest.informerd_handler_handler().call_init(store).await
         });
         let refused =
             |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
@@ -113,19 +116,23 @@ impl Call {
         store: &mut Store<GuestState>,
     ) -> wasmtime::Result<Result<(), Failure>> {
         let handler = guest.informerd_handler_handler();
-        let objects = &mut store.data_mut().call_objects;
+        // There is always room for the first two.
+        let mut ticket = |object: &CallObject| {
+            let given = store.data_mut().call_objects.ticket(object.clone());
+            given.context("tickets were left over from the call before")
+        };
         match self {
-            Self::Add { key, object, in_initial_list } => {
-                let object = objects.ticket(object);
-                handler.call_on_add(store, key, object, *in_initial_list).await
+            Self::Add { object, in_initial_list } => {
+                let (key, object) = (object.key(), ticket(object)?);
+                handler.call_on_add(store, &key, object, *in_initial_list).await
             }
-            Self::Update { key, old, new } => {
-                let (old, new) = (objects.ticket(old), objects.ticket(new));
-                handler.call_on_update(store, key, old, new).await
+            Self::Update { old, new } => {
+                let (key, old, new) = (new.key(), ticket(old)?, ticket(new)?);
+                handler.call_on_update(store, &key, old, new).await
             }
-            Self::Delete { key, last, final_state_unknown } => {
-                let last = objects.ticket(last);
-                handler.call_on_delete(store, key, last, *final_state_unknown).await
+            Self::Delete { last, final_state_unknown } => {
+                let (key, last) = (last.key(), ticket(last)?);
+                handler.call_on_delete(store, &key, last, *final_state_unknown).await
             }
             Self::Synced => handler.call_on_synced(store).await,
         }
