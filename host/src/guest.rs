@@ -2,7 +2,11 @@
 
 mod guest_handler;
 mod shared_guest;
+mod live_guest;
 mod instance;
+mod command;
+mod standard_streams;
+mod stdin_protocol;
 mod imports;
 mod call_objects;
 mod module;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::informerd::handler::cache::Page;
 use super::bindings::informerd::handler::log::{Field, Level};
@@ -19,6 +19,7 @@ use super::call_objects::CallObjects;
 use super::instance::{CallError, CpuMeter};
 use super::limits::{GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, StoreLimiter};
 use super::log_budget::{LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, fields_json, one_line};
+use super::standard_streams::StandardStreams;
 use crate::json_pointer;
 
 /// What one instance's host functions work on.
@@ -36,11 +37,34 @@ pub(super) struct GuestState {
 }
 
 impl GuestState {
+    /// What it prints goes to the log.
     pub(super) fn new(limits: &GuestLimits, log: GuestLog, config: Arc<str>) -> Self {
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(GuestOutput { log: log.clone(), level: Level::Info });
+        Self::with_wasi(limits, log, config, wasi)
+    }
+
+    /// It talks to the host on its standard streams.
+    pub(super) fn of_command(
+        limits: &GuestLimits,
+        log: GuestLog,
+        config: Arc<str>,
+        streams: &StandardStreams,
+    ) -> Self {
+        let mut wasi = WasiCtx::builder();
+        wasi.stdin(streams.clone()).stdout(streams.clone());
+        Self::with_wasi(limits, log, config, wasi)
+    }
+
+    fn with_wasi(
+        limits: &GuestLimits,
+        log: GuestLog,
+        config: Arc<str>,
+        mut wasi: WasiCtxBuilder,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let wasi = WasiCtx::builder()
-            .stdout(GuestOutput { log: log.clone(), level: Level::Info })
+        let wasi = wasi
             .stderr(GuestOutput { log: log.clone(), level: Level::Warn })
             .allow_tcp(false)
             .allow_udp(false)
@@ -212,7 +236,7 @@ impl GuestLog {
         self.write(level, line, &[]);
     }
 
-    fn write(&self, level: Level, message: &str, fields: &[Field]) {
+    pub(super) fn write(&self, level: Level, message: &str, fields: &[Field]) {
         let now = Instant::now();
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let handler = &*self.handler;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use informer::QueueKind;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::HandlerModulePre;
 use super::componentize;
@@ -18,7 +19,15 @@ use super::instance::CallError;
 #[derive(Clone)]
 pub struct GuestModule {
     pub(super) engine: GuestEngine,
-    pub(super) pre: Arc<HandlerModulePre<GuestState>>,
+    pub(super) linked: Arc<Linked>,
+}
+
+/// Checked, and ready to be instantiated.
+pub(super) enum Linked {
+    /// Of the contract's world.
+    Handler(HandlerModulePre<GuestState>),
+    /// A program with a main function, which talks as `wit/STDIN.md` says.
+    Command(CommandPre<GuestState>),
 }
 
 /// What a module says itself that it watches.
@@ -93,7 +102,8 @@ impl GuestModule {
         };
         let component = Component::new(&engine.engine, &wasm)
             .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
-        let problems = problems(engine, &component);
+        let is_command = is_command(engine, &component);
+        let problems = problems(engine, &component, is_command);
         if !problems.0.is_empty() {
             return Err(ModuleError::OtherWorld { problems });
         }
@@ -102,17 +112,30 @@ impl GuestModule {
         };
         let linked: InstancePre<GuestState> =
             engine.linker.instantiate_pre(&component).map_err(other_world)?;
-        let pre = HandlerModulePre::new(linked).map_err(other_world)?;
-        Ok(Self { engine: engine.clone(), pre: Arc::new(pre) })
+        let linked = match is_command {
+            true => Linked::Command(CommandPre::new(linked).map_err(other_world)?),
+            false => Linked::Handler(HandlerModulePre::new(linked).map_err(other_world)?),
+        };
+        Ok(Self { engine: engine.clone(), linked: Arc::new(linked) })
     }
 }
 
+/// Whether the component is a program with a main function, and no handler.
+fn is_command(engine: &GuestEngine, component: &Component) -> bool {
+    let component_type = component.component_type();
+    let exports = |prefix: &str| {
+        component_type.exports(&engine.engine).any(|(name, _)| name.starts_with(prefix))
+    };
+    exports(COMMAND) && !exports(HANDLER)
+}
+
 /// What keeps the component from being a handler, as far as names tell; types are checked after.
-fn problems(engine: &GuestEngine, component: &Component) -> Problems {
+fn problems(engine: &GuestEngine, component: &Component, is_command: bool) -> Problems {
     let component_type = component.component_type();
     let mut problems = Vec::new();
-    let handler = format!("informerd:handler/handler@{CONTRACT_VERSION}");
+    let handler = format!("{HANDLER}{CONTRACT_VERSION}");
     match component_type.get_export(&engine.engine, &handler) {
+        _ if is_command => {}
         Some(exported) => match exported.ty {
             ComponentItem::ComponentInstance(interface) => {
                 let missing = HANDLER_FUNCTIONS
@@ -143,6 +166,12 @@ fn problems(engine: &GuestEngine, component: &Component) -> Problems {
 
 /// The version of `wit/` that this host implements.
 pub(super) const CONTRACT_VERSION: &str = "0.1.0";
+
+/// What a handler exports, without its version.
+const HANDLER: &str = "informerd:handler/handler@";
+
+/// What a program with a main function exports, without its version.
+const COMMAND: &str = "wasi:cli/run@";
 
 /// The functions of the interface `handler`.
 const HANDLER_FUNCTIONS: [&str; 6] =
