@@ -230,8 +230,11 @@ impl GuestLog {
             return;
         }
         if level == Level::Warn {
-            let last_words = one_line(line, REASON_BYTES_MAX);
-            *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = last_words;
+            let mut last_words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+            // Go says first why it ends, and then where.
+            if !last_words.starts_with("panic: ") && !last_words.starts_with("fatal error: ") {
+                *last_words = one_line(line, REASON_BYTES_MAX);
+            }
         }
         self.write(level, line, &[]);
     }
