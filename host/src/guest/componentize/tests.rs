@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::guest::{GuestEngine, GuestModule};
+use crate::guest::{GuestEngine, GuestLimits, GuestModule, SharedGuest};
 
 /// The example, with short names.
 const LABELS: &str = include_str!("../../../../guests/core_module/wat/labels.wat");
@@ -114,6 +114,79 @@ fn every_function_of_preview_1_is_there() {
     let imports: String = imports.collect();
     let module = changed(&[("(import \"log\"", &format!("{imports}(import \"log\""))]);
     GuestModule::compile(&GuestEngine::new().unwrap(), &module).unwrap();
+}
+
+/// What the adapter promises, asked for by `init`: it traps at the first promise that is broken.
+#[tokio::test]
+async fn preview_1_is_quiet() {
+    let imports = [
+        "clock_time_get",
+        "poll_oneoff",
+        "random_get",
+        "environ_sizes_get",
+        "fd_read",
+        "fd_write",
+        "fd_prestat_get",
+        "fd_fdstat_get",
+    ];
+    let imports = imports.map(|name| {
+        let (_, parameters) = PREVIEW_1.iter().find(|(it, _)| *it == name).unwrap();
+        format!("(import \"{WASI}\" \"{name}\" (func ${name} (param {parameters}) (result i32)))\n")
+    });
+    let check = |what: &str| format!("(if (i32.eqz {what}) (then unreachable))\n");
+    // From 2048 on, the example has nothing in its memory.
+    let succeeds = |call: &str| check(&format!("(i32.eqz (call {call}))"));
+    let checks = [
+        // A reading takes a microsecond, and a second's sleep no time.
+        succeeds("$clock_time_get (i32.const 0) (i64.const 1) (i32.const 2048)"),
+        succeeds("$clock_time_get (i32.const 1) (i64.const 1) (i32.const 2056)"),
+        check(
+            "(i64.eq (i64.load (i32.const 2056)) (i64.add (i64.load (i32.const 2048)) (i64.const 1000)))",
+        ),
+        "(i64.store (i32.const 2304) (i64.const 7))
+         (i64.store (i32.const 2328) (i64.const 1000000000))"
+            .to_owned(),
+        succeeds("$poll_oneoff (i32.const 2304) (i32.const 2368) (i32.const 1) (i32.const 2400)"),
+        check("(i32.eq (i32.load (i32.const 2400)) (i32.const 1))"),
+        check("(i64.eq (i64.load (i32.const 2368)) (i64.const 7))"),
+        succeeds("$clock_time_get (i32.const 0) (i64.const 1) (i32.const 2048)"),
+        check(
+            "(i64.eq (i64.load (i32.const 2048)) (i64.add (i64.load (i32.const 2056)) (i64.const 1000001000)))",
+        ),
+        succeeds("$random_get (i32.const 2064) (i32.const 16)"),
+        check("(i64.ne (i64.load (i32.const 2064)) (i64.load (i32.const 2072)))"),
+        "(i32.store (i32.const 2048) (i32.const 7))".to_owned(),
+        succeeds("$environ_sizes_get (i32.const 2048) (i32.const 2052)"),
+        check("(i32.eqz (i32.load (i32.const 2048)))"),
+        check("(i32.eq (call $fd_prestat_get (i32.const 3) (i32.const 2048)) (i32.const 8))"),
+        check(
+            "(i32.eq (call $fd_write (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 2048)) (i32.const 8))",
+        ),
+        // Standard output takes what it is given, beyond a piece's length, and spoils no memory.
+        "(i64.store (i32.const 0) (i64.const 0x0102030405060708))
+         (i64.store (i32.const 8) (i64.const 0x1112131415161718))
+         (i32.store (i32.const 2048) (i32.const 1024))
+         (i32.store (i32.const 2052) (i32.const 10000))"
+            .to_owned(),
+        succeeds("$fd_write (i32.const 1) (i32.const 2048) (i32.const 1) (i32.const 2056)"),
+        check("(i32.eq (i32.load (i32.const 2056)) (i32.const 10000))"),
+        // Standard input is at its end.
+        succeeds("$fd_read (i32.const 0) (i32.const 2048) (i32.const 1) (i32.const 2056)"),
+        check("(i32.eqz (i32.load (i32.const 2056)))"),
+        check("(i64.eq (i64.load (i32.const 0)) (i64.const 0x0102030405060708))"),
+        check("(i64.eq (i64.load (i32.const 8)) (i64.const 0x1112131415161718))"),
+        // The example answers with what is there.
+        "(i64.store (i32.const 0) (i64.const 0))".to_owned(),
+    ];
+    let init = "(func (export \"init\") (result i32)";
+    let changes = [
+        ("(import \"log\"", &*format!("{}(import \"log\"", imports.concat())),
+        (init, &*format!("{init}\n{}", checks.concat())),
+    ];
+    let module = GuestModule::compile(&GuestEngine::new().unwrap(), &changed(&changes)).unwrap();
+    let limits = GuestLimits::default();
+    let (_, watches) = SharedGuest::start(module, "quiet", "{}".to_owned(), limits).await.unwrap();
+    assert_eq!(watches[0].kind, "ConfigMap");
 }
 
 /// Whatever the bytes are: an answer, soon, and no panic that gets out.
