@@ -3,21 +3,21 @@
 //! A handler that watches several resources has one listener for each, and one guest for all of them:
 //! calls into an instance never overlap.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use informer::QueueKind;
 use tokio::sync::Mutex;
 use wasmtime::Store;
-use wasmtime::error::Context as _;
 
 use super::bindings::HandlerModule;
-use super::bindings::informerd::handler::types::Failure;
+use super::bindings::informerd::handler::types::{Failure, Watch};
 use super::call_objects::CallObject;
 use super::imports::{GuestLog, GuestState};
 use super::instance::{CallError, Instance};
 use super::limits::GuestLimits;
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
+use super::readable_cache::{ReadableCache, ReadableCollection};
 
 /// A started guest. Clones are the same one.
 #[derive(Clone)]
@@ -34,6 +34,16 @@ struct Recipe {
     /// The handler spec's `config` as JSON text.
     config: Arc<str>,
     log: GuestLog,
+    cache: Arc<OnceLock<ReadableCache>>,
+}
+
+/// Why an instance could not be made ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("in {at} it {error}")]
+pub struct StartError {
+    /// What was going on: an export, or instantiation.
+    at: &'static str,
+    error: CallError,
 }
 
 /// What one notification asks of the guest.
@@ -53,25 +63,35 @@ impl SharedGuest {
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
         let log = GuestLog::new(handler_name);
-        let recipe = Recipe { module, limits, config: config.into(), log };
+        let (config, cache) = (config.into(), Arc::default());
+        let recipe = Recipe { module, limits, config, log, cache };
         let mut instance = recipe.instantiate().await?;
-        let watches = instance
-            .call(true, async |guest, store| {
-                guest.informerd_handler_handler().call_watches(store).await
-            })
-            .await?;
+        let watches = recipe.watches(&mut instance).await?;
         recipe.init(&mut instance).await?;
-        let watches = watches.into_iter().map(|watch| WatchDeclaration {
-            api_version: watch.api_version,
-            kind: watch.kind,
-            namespaces: watch.namespaces,
-            label_selector: watch.label_selector,
-            field_selector: watch.field_selector,
-            queue: QueueKind::default(),
-        });
-        let watches = watches.collect();
         let instance = Arc::new(Mutex::new(Some(instance)));
         Ok((Self { recipe: Arc::new(recipe), instance }, watches))
+    }
+
+    /// What the module watches when it has no configuration. It is not started.
+    pub async fn declared_watches(
+        module: GuestModule,
+        limits: GuestLimits,
+    ) -> Result<Vec<WatchDeclaration>, ModuleError> {
+        let log = GuestLog::new("inspect");
+        let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
+        let mut instance = recipe.instantiate().await?;
+        Ok(recipe.watches(&mut instance).await?)
+    }
+
+    /// Whether the module imports the cache.
+    pub fn reads_cache(&self) -> bool {
+        self.recipe.module.interfaces().imports("cache")
+    }
+
+    /// From now on the guest may read these. Only the first time counts.
+    pub fn let_read(&self, collections: Vec<ReadableCollection>) {
+        let handler = self.recipe.log.handler().into();
+        let _ = self.recipe.cache.set(ReadableCache::new(handler, collections));
     }
 
     /// Makes one call, in a fresh instance if the call before failed.
@@ -81,8 +101,9 @@ impl SharedGuest {
         let mut instance = match alive.take() {
             Some(instance) => instance,
             None => {
-                let mut instance = self.recipe.instantiate().await?;
-                self.recipe.init(&mut instance).await?;
+                let not_started = |error: StartError| CallError::NotStarted(error.to_string());
+                let mut instance = self.recipe.instantiate().await.map_err(not_started)?;
+                self.recipe.init(&mut instance).await.map_err(not_started)?;
                 instance
             }
         };
@@ -94,18 +115,37 @@ impl SharedGuest {
 }
 
 impl Recipe {
-    async fn instantiate(&self) -> Result<Instance, CallError> {
-        let state = GuestState::new(&self.limits, self.log.clone(), self.config.clone());
-        Instance::new(&self.module, &self.limits, state).await
+    async fn instantiate(&self) -> Result<Instance, StartError> {
+        let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
+        let state = GuestState::new(&self.limits, log, config, cache);
+        let instance = Instance::new(&self.module, &self.limits, state).await;
+        instance.map_err(|error| StartError { at: "its instantiation", error })
     }
 
-    async fn init(&self, instance: &mut Instance) -> Result<(), CallError> {
+    async fn watches(&self, instance: &mut Instance) -> Result<Vec<WatchDeclaration>, StartError> {
+        let watches = instance.call(true, async |guest, store| {
+            guest.informerd_handler_handler().call_watches(store).await
+        });
+        let watches = watches.await.map_err(|error| StartError { at: "`watches`", error })?;
+        let declaration = |watch: Watch| WatchDeclaration {
+            api_version: watch.api_version,
+            kind: watch.kind,
+            namespaces: watch.namespaces,
+            label_selector: watch.label_selector,
+            field_selector: watch.field_selector,
+            queue: QueueKind::default(),
+        };
+        Ok(watches.into_iter().map(declaration).collect())
+    }
+
+    async fn init(&self, instance: &mut Instance) -> Result<(), StartError> {
         let init = instance.call(true, async |guest, store| {
             guest.informerd_handler_handler().call_init(store).await
         });
         let refused =
             |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
-        init.await?.map_err(refused)
+        let answer = init.await.and_then(|answer| answer.map_err(refused));
+        answer.map_err(|error| StartError { at: "`init`", error })
     }
 }
 
@@ -116,11 +156,7 @@ impl Call {
         store: &mut Store<GuestState>,
     ) -> wasmtime::Result<Result<(), Failure>> {
         let handler = guest.informerd_handler_handler();
-        // There is always room for the first two.
-        let mut ticket = |object: &CallObject| {
-            let given = store.data_mut().call_objects.ticket(object.clone());
-            given.context("tickets were left over from the call before")
-        };
+        let mut ticket = |object: &CallObject| store.data_mut().call_objects.ticket(object.clone());
         match self {
             Self::Add { object, in_initial_list } => {
                 let (key, object) = (object.key(), ticket(object)?);
