@@ -3,6 +3,8 @@
 
 /// On a real kube-apiserver and etcd: the pipeline end to end, faults included.
 mod cluster;
+/// Every function of the contract, called by modules of every version of it.
+mod contract;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.

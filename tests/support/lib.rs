@@ -7,7 +7,7 @@ mod test_host;
 mod test_objects;
 mod tcp_proxy;
 
-pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
+pub use captured_log::{capture_log, deliveries_of, fields_said_by, problems_of, said_by};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use dev::{Dev, config_map_with};
 pub use tcp_proxy::TcpProxy;

@@ -41,6 +41,19 @@ fn every_item_says_what_it_is() {
             // Of a type that is used from another interface, that one tells.
             if !matches!(resolve.types[*id].kind, TypeDefKind::Type(wit_parser::Type::Id(_))) {
                 see(format!("{name}.{ty}"), &resolve.types[*id].docs);
+                match &resolve.types[*id].kind {
+                    TypeDefKind::Record(record) => {
+                        for field in &record.fields {
+                            see(format!("{name}.{ty}.{}", field.name), &field.docs);
+                        }
+                    }
+                    TypeDefKind::Variant(variant) => {
+                        for case in &variant.cases {
+                            see(format!("{name}.{ty}.{}", case.name), &case.docs);
+                        }
+                    }
+                    _ => {}
+                }
             }
         }
     }

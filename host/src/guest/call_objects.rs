@@ -6,6 +6,7 @@ use informer::Object;
 use kube::core::ApiResource;
 
 use super::bindings::informerd::handler::types::ObjectKey;
+use super::instance::CallError;
 
 /// One state of one object, and what kind it is of.
 #[derive(Clone)]
@@ -39,15 +40,16 @@ pub(super) struct CallObjects {
 }
 
 impl CallObjects {
-    /// None if there are [`TICKETS_MAX`] already.
-    pub(super) fn ticket(&mut self, object: CallObject) -> Option<u32> {
+    pub(super) fn ticket(&mut self, object: CallObject) -> Result<u32, CallError> {
         if self.room() == 0 {
-            return None;
+            return Err(CallError::ContractBroken(format!(
+                "asked for more than {TICKETS_MAX} objects in one call: release those that are done with"
+            )));
         }
         let ticket = self.next_ticket;
         self.next_ticket = self.next_ticket.wrapping_add(1);
         self.given.push((ticket, object));
-        Some(ticket)
+        Ok(ticket)
     }
 
     /// How many more tickets can be given.
@@ -60,27 +62,27 @@ impl CallObjects {
         self.given.clear();
     }
 
-    pub(super) fn get(&self, ticket: u32) -> wasmtime::Result<&CallObject> {
+    pub(super) fn get(&self, ticket: u32) -> Result<&CallObject, CallError> {
         Ok(&self.given[self.position(ticket)?].1)
     }
 
-    pub(super) fn release(&mut self, tickets: &[u32]) -> wasmtime::Result<()> {
+    pub(super) fn release(&mut self, tickets: &[u32]) -> Result<(), CallError> {
         for ticket in tickets {
             self.given.remove(self.position(*ticket)?);
         }
         Ok(())
     }
 
-    fn position(&self, ticket: u32) -> wasmtime::Result<usize> {
+    fn position(&self, ticket: u32) -> Result<usize, CallError> {
         // Numbers start again after the last one, so their order is that of their distances.
         let first = self.given.first().map_or(ticket, |(first, _)| *first);
         let distance = |ticket: u32| ticket.wrapping_sub(first);
         let found = self.given.binary_search_by_key(&distance(ticket), |(it, _)| distance(*it));
         found.map_err(|_| {
-            wasmtime::format_err!(
+            CallError::ContractBroken(format!(
                 "ticket {ticket} is not of this call, or was released: tickets must not be kept \
                  (keep what was read, or the object's name)"
-            )
+            ))
         })
     }
 }
@@ -109,7 +111,7 @@ mod tests {
     #[test]
     fn tickets_are_of_one_call_and_released_ones_make_room() {
         let mut objects = CallObjects { next_ticket: u32::MAX - 1, ..CallObjects::default() };
-        let tickets: Vec<u32> = (0..3).filter_map(|_| objects.ticket(object())).collect();
+        let tickets: Vec<u32> = (0..3).filter_map(|_| objects.ticket(object()).ok()).collect();
         assert_eq!(tickets, [u32::MAX - 1, u32::MAX, 0]);
         assert!(tickets.iter().all(|ticket| objects.get(*ticket).is_ok()));
         objects.release(&tickets[..2]).unwrap();
@@ -117,7 +119,7 @@ mod tests {
         assert!(objects.release(&[u32::MAX]).is_err());
         objects.clear();
         assert!(objects.get(0).is_err());
-        let full = (0..2 * TICKETS_MAX).filter_map(|_| objects.ticket(object())).count();
+        let full = (0..2 * TICKETS_MAX).filter_map(|_| objects.ticket(object()).ok()).count();
         assert_eq!(full, TICKETS_MAX);
         let first = objects.given[0].0;
         objects.release(&[first, first + 7]).unwrap();

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::informerd::handler::types::{Failure, Watch};
-use super::engine::GuestEngine;
 use super::imports::{GuestLog, GuestState};
-use super::instance::{CallError, CpuMeter, arm, call_error, new_store, within};
+use super::instance::{CallError, CpuMeter, arm, call_error, within};
 use super::limits::{CPU_AT_START, GuestLimits};
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::shared_guest::Call;
@@ -41,20 +41,17 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) fn new(
-        engine: &GuestEngine,
         command: &CommandPre<GuestState>,
-        limits: &GuestLimits,
+        mut store: Store<GuestState>,
+        streams: StandardStreams,
+        limits: GuestLimits,
         config: Arc<str>,
         log: GuestLog,
     ) -> Self {
-        let streams = StandardStreams::new(log.clone());
-        let state = GuestState::of_command(limits, log.clone(), config.clone(), &streams);
-        let cpu = state.cpu.clone();
-        let mut store = new_store(engine, state);
-        arm(&mut store, CPU_AT_START);
-        let run = run(command.clone(), store, limits.clone());
-        let (limits, watches) = (limits.clone(), None);
-        Self { run: Box::pin(run), streams, cpu, limits, log, config, id: 0, watches }
+        arm(&mut store, true, CPU_AT_START);
+        let cpu = store.data().cpu.clone();
+        let run = Box::pin(run(command.clone(), store, limits.clone()));
+        Self { run, streams, cpu, limits, log, config, id: 0, watches: None }
     }
 
     /// Starts the program and configures it, if that was not done yet; gives what it watches.
@@ -130,7 +127,7 @@ impl Command {
 /// The whole life of the program. Memory that it was once refused counts to its end.
 async fn run(
     command: CommandPre<GuestState>,
-    mut store: wasmtime::Store<GuestState>,
+    mut store: Store<GuestState>,
     limits: GuestLimits,
 ) -> CallError {
     let ran = match command.instantiate_async(&mut store).await {

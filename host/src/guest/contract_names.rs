@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use wit_parser::{Resolve, SourceMap, WorldId, WorldItem, WorldKey};
 
+use super::contract::ContractVersion;
+
 /// The world of `wit/`.
 pub(super) struct Contract {
     pub(super) resolve: Resolve,
@@ -121,30 +123,19 @@ impl Interface {
         format!("{}@{}", self.path, self.version)
     }
 
-    /// Without a version, it is the host's. An older one is compatible if it differs by no more than
-    /// semver allows: the host has all that it had.
+    /// Without a version, it is the host's. An older one of the same line is taken for it: the host has
+    /// all that it had.
     fn is_named(&self, module: &str) -> bool {
         match module.split_once('@') {
-            Some((path, version)) => path == self.path && self.is_compatible(version),
+            Some((path, version)) => path == self.path && is_compatible(version),
             None => module == self.path || module == self.name,
         }
     }
+}
 
-    fn is_compatible(&self, version: &str) -> bool {
-        let numbers = |version: &str| -> Option<[u64; 3]> {
-            let numbers: Option<Vec<u64>> = version.split('.').map(|it| it.parse().ok()).collect();
-            numbers?.try_into().ok()
-        };
-        match (numbers(version), numbers(&self.version)) {
-            (Some([0, minor, patch]), Some([0, host_minor, host_patch])) => {
-                minor == host_minor && patch <= host_patch
-            }
-            (Some([major, minor, _]), Some([host_major, host_minor, _])) => {
-                major == host_major && minor <= host_minor
-            }
-            _ => false,
-        }
-    }
+fn is_compatible(version: &str) -> bool {
+    ContractVersion::parse(version)
+        .is_some_and(|built| built.is_of_this_line() && built <= ContractVersion::HOST)
 }
 
 /// Whether `name` is the function of the contract, or how a language has to write it.
@@ -192,23 +183,9 @@ mod tests {
 
     #[test]
     fn only_what_the_host_has_is_compatible() {
-        let at = |version: &str| Interface {
-            path: "a:b/c".to_owned(),
-            version: version.to_owned(),
-            name: "c".to_owned(),
-            functions: Vec::new(),
-        };
-        for (host, module, is_compatible) in [
-            ("0.2.3", "0.2.3", true),
-            ("0.2.3", "0.2.0", true),
-            ("0.2.3", "0.2.4", false),
-            ("0.2.3", "0.1.3", false),
-            ("1.2.3", "1.1.9", true),
-            ("1.2.3", "1.3.0", false),
-            ("1.2.3", "0.2.3", false),
-            ("1.2.3", "one", false),
-        ] {
-            assert_eq!(at(host).is_compatible(module), is_compatible, "{host} {module}");
+        assert!(is_compatible(&ContractVersion::HOST.to_string()));
+        for version in ["0.1.4711", "0.0.1", "9.0.0", "1", "one", ""] {
+            assert!(!is_compatible(version), "{version}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a guest may call, and the state behind it: the objects of the running call, the log, and
 //! WASI without any authority.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,15 +10,16 @@ use tokio::time::Instant;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::informerd::handler::cache::Page;
 use super::bindings::informerd::handler::log::{Field, Level};
 use super::bindings::informerd::handler::{cache, config, log, objects, types};
-use super::call_objects::CallObjects;
+use super::call_objects::{CallObjects, TICKETS_MAX};
 use super::instance::{CallError, CpuMeter};
 use super::limits::{GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, StoreLimiter};
 use super::log_budget::{LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, fields_json, one_line};
+use super::readable_cache::{CachePage, ReadableCache};
 use super::standard_streams::StandardStreams;
 use crate::json_pointer;
 
@@ -30,6 +31,10 @@ pub(super) struct GuestState {
     pub(super) log: GuestLog,
     /// The handler spec's `config` as JSON text.
     config: Arc<str>,
+    /// Set when the handler's informers are known.
+    cache: Arc<OnceLock<ReadableCache>>,
+    /// The running call is not about a notification.
+    at_start: bool,
     /// Of the running call.
     host_calls: u32,
     wasi: WasiCtx,
@@ -37,33 +42,21 @@ pub(super) struct GuestState {
 }
 
 impl GuestState {
-    /// What it prints goes to the log.
-    pub(super) fn new(limits: &GuestLimits, log: GuestLog, config: Arc<str>) -> Self {
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestOutput { log: log.clone(), level: Level::Info });
-        Self::with_wasi(limits, log, config, wasi)
-    }
-
-    /// It talks to the host on its standard streams.
-    pub(super) fn of_command(
+    /// Without `streams`, what it prints goes to the log.
+    pub(super) fn new(
         limits: &GuestLimits,
         log: GuestLog,
         config: Arc<str>,
-        streams: &StandardStreams,
-    ) -> Self {
-        let mut wasi = WasiCtx::builder();
-        wasi.stdin(streams.clone()).stdout(streams.clone());
-        Self::with_wasi(limits, log, config, wasi)
-    }
-
-    fn with_wasi(
-        limits: &GuestLimits,
-        log: GuestLog,
-        config: Arc<str>,
-        mut wasi: WasiCtxBuilder,
+        cache: Arc<OnceLock<ReadableCache>>,
+        streams: Option<&StandardStreams>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
+        let mut wasi = WasiCtx::builder();
+        match streams {
+            Some(streams) => wasi.stdin(streams.clone()).stdout(streams.clone()),
+            None => wasi.stdout(GuestOutput { log: log.clone(), level: Level::Info }),
+        };
         let wasi = wasi
             .stderr(GuestOutput { log: log.clone(), level: Level::Warn })
             .allow_tcp(false)
@@ -76,6 +69,8 @@ impl GuestState {
             call_objects: CallObjects::default(),
             log,
             config,
+            cache,
+            at_start: true,
             host_calls: 0,
             wasi,
             table,
@@ -83,10 +78,42 @@ impl GuestState {
     }
 
     /// Before everything that runs guest code.
-    pub(super) fn begin_call(&mut self, cpu: Duration) {
+    pub(super) fn begin_call(&mut self, at_start: bool, cpu: Duration) {
+        self.at_start = at_start;
         self.cpu.start(cpu);
         self.limiter.memory_was_refused = false;
         self.host_calls = 0;
+    }
+
+    /// A page of what `read` gives, no longer than there is room for tickets.
+    fn list(
+        &mut self,
+        limit: u32,
+        read: impl FnOnce(&ReadableCache, usize) -> Result<CachePage, String>,
+    ) -> wasmtime::Result<Result<Page, String>> {
+        self.count_host_call()?;
+        let limit = match usize::try_from(limit) {
+            Ok(limit @ 1..PAGE_MAX) => limit,
+            _ => PAGE_MAX,
+        };
+        let limit = limit.min(self.call_objects.room());
+        if limit == 0 {
+            return Ok(Err(format!(
+                "this call has {TICKETS_MAX} tickets already: release those that are done with"
+            )));
+        }
+        let (objects, cursor) = match self.readable_cache().map(|cache| read(cache, limit)) {
+            None => (Vec::new(), None),
+            Some(Ok(page)) => page,
+            Some(Err(problem)) => return Ok(Err(problem)),
+        };
+        let tickets = objects.into_iter().map(|object| self.call_objects.ticket(object));
+        Ok(Ok(Page { objects: tickets.collect::<Result<_, _>>()?, cursor }))
+    }
+
+    /// None in `watches` and `init`.
+    fn readable_cache(&self) -> Option<&ReadableCache> {
+        self.cache.get().filter(|_| !self.at_start)
     }
 
     fn count_host_call(&mut self) -> Result<(), CallError> {
@@ -162,44 +189,50 @@ impl config::Host for GuestState {
 impl cache::Host for GuestState {
     fn get(
         &mut self,
-        _api_version: String,
-        _kind: String,
-        _namespace: Option<String>,
-        _name: String,
+        api_version: String,
+        kind: String,
+        namespace: Option<String>,
+        name: String,
     ) -> wasmtime::Result<Option<u32>> {
         self.count_host_call()?;
-        Ok(None)
+        let found = self
+            .readable_cache()
+            .and_then(|cache| cache.get(&api_version, &kind, namespace.as_deref(), &name));
+        Ok(found.map(|object| self.call_objects.ticket(object)).transpose()?)
     }
 
     fn list_objects(
         &mut self,
-        _api_version: String,
-        _kind: String,
-        _namespace: Option<String>,
-        _label_selector: String,
-        _limit: u32,
-        _cursor: Option<String>,
+        api_version: String,
+        kind: String,
+        namespace: Option<String>,
+        label_selector: String,
+        limit: u32,
+        cursor: Option<String>,
     ) -> wasmtime::Result<Result<Page, String>> {
-        self.count_host_call()?;
-        Ok(Ok(Page { objects: Vec::new(), cursor: None }))
+        self.list(limit, |cache, limit| {
+            let after = (limit, cursor.as_deref());
+            cache.list(&api_version, &kind, namespace.as_deref(), &label_selector, after)
+        })
     }
 
     fn list_by_index(
         &mut self,
-        _api_version: String,
-        _kind: String,
-        _index: String,
-        _value: String,
-        _limit: u32,
-        _cursor: Option<String>,
+        api_version: String,
+        kind: String,
+        index: String,
+        value: String,
+        limit: u32,
+        cursor: Option<String>,
     ) -> wasmtime::Result<Result<Page, String>> {
-        self.count_host_call()?;
-        Ok(Ok(Page { objects: Vec::new(), cursor: None }))
+        self.list(limit, |cache, limit| {
+            cache.list_by_index(&api_version, &kind, &index, &value, (limit, cursor.as_deref()))
+        })
     }
 
     fn release(&mut self, objects: Vec<u32>) -> wasmtime::Result<()> {
         self.count_host_call()?;
-        self.call_objects.release(&objects)
+        Ok(self.call_objects.release(&objects)?)
     }
 }
 
@@ -216,6 +249,10 @@ impl GuestLog {
     pub(super) fn new(handler: &str) -> Self {
         let budget = Arc::new(Mutex::new(LogBudget::new(Instant::now())));
         Self { handler: handler.into(), budget, last_words: Arc::default() }
+    }
+
+    pub(super) fn handler(&self) -> &str {
+        &self.handler
     }
 
     /// What the guest printed last on standard error, once.
@@ -336,6 +373,9 @@ impl Drop for Lines {
         self.end_line();
     }
 }
+
+/// Objects in one page of the cache.
+const PAGE_MAX: usize = 500;
 
 /// The log target of everything that guests say.
 const GUEST_LOG: &str = "guest";

@@ -9,12 +9,15 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use super::bindings::{HandlerModule, HandlerModulePre};
+use super::contract::mistyped_export;
 use super::engine::GuestEngine;
 use super::imports::GuestState;
 use super::limits::{CPU_AT_START, GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, HOSTCALL_FUEL};
+use super::module::GuestModule;
 
 /// Why a call gave no answer. The instance is gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +41,25 @@ pub enum CallError {
     /// The guest called its imports without end.
     #[error("called its imports more than {HOST_CALLS_MAX} times in one call")]
     TooManyHostCalls,
-    /// The guest trapped, or answered what it may not answer.
+    /// The guest trapped.
     #[error("trapped: {0}")]
     Trapped(String),
+    /// The guest answered, or asked, what it may not: text that is not UTF-8, a ticket of another call.
+    #[error("broke the contract: {0}")]
+    ContractBroken(String),
+    /// An export takes or returns other types than the contract's.
+    #[error(
+        "has an export of other types than the contract's (generate its bindings anew from wit/): {export}: {problem}"
+    )]
+    Mistyped {
+        /// Which.
+        export: String,
+        /// The difference.
+        problem: String,
+    },
+    /// The instance that was to be called could not be made.
+    #[error("failed to start again: {0}")]
+    NotStarted(String),
     /// A command ended, although there is more to come.
     #[error("ended (exit status {status}) instead of reading the next line{last_words}")]
     Ended {
@@ -65,17 +84,24 @@ pub(super) struct Instance {
 
 impl Instance {
     pub(super) async fn new(
-        engine: &GuestEngine,
+        module: &GuestModule,
         handler: &HandlerModulePre<GuestState>,
         limits: &GuestLimits,
         state: GuestState,
     ) -> Result<Self, CallError> {
-        let mut store = new_store(engine, state);
-        arm(&mut store, CPU_AT_START);
+        let mut store = new_store(&module.engine, state);
+        arm(&mut store, true, CPU_AT_START);
         let cpu = store.data().cpu.clone();
-        let instantiated = handler.instantiate_async(&mut store);
-        let bindings = within(CPU_AT_START * 10, cpu, instantiated).await;
-        let bindings = bindings.map_err(|error| call_error(error, &store, limits))?;
+        let instantiated = handler.instance_pre().instantiate_async(&mut store);
+        let instance = within(CPU_AT_START * 10, cpu, instantiated).await;
+        let instance = instance.map_err(|error| call_error(error, &store, limits))?;
+        let bindings = HandlerModule::new(&mut store, &instance).map_err(|error| {
+            let export = mistyped_export(&mut store, &instance, module.interfaces().handler());
+            CallError::Mistyped {
+                export: export.unwrap_or_default(),
+                problem: error.root_cause().to_string(),
+            }
+        })?;
         Ok(Self { store, bindings, limits: limits.clone() })
     }
 
@@ -89,7 +115,7 @@ impl Instance {
             true => (CPU_AT_START, CPU_AT_START * 10),
             false => (self.limits.cpu_per_call, self.limits.wall_per_call()),
         };
-        arm(&mut self.store, cpu);
+        arm(&mut self.store, at_start, cpu);
         let meter = self.store.data().cpu.clone();
         let answer = within(wall, meter, call(&self.bindings, &mut self.store)).await;
         self.store.data_mut().call_objects.clear();
@@ -108,8 +134,8 @@ pub(super) fn new_store(engine: &GuestEngine, state: GuestState) -> Store<GuestS
 }
 
 /// Before everything that runs guest code.
-pub(super) fn arm(store: &mut Store<GuestState>, cpu: Duration) {
-    store.data_mut().begin_call(cpu);
+pub(super) fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) {
+    store.data_mut().begin_call(at_start, cpu);
     store.set_epoch_deadline(1);
 }
 
@@ -142,18 +168,23 @@ pub(super) fn call_error(
     if let Some(error) = error.downcast_ref::<CallError>() {
         return error.clone();
     }
-    // The message is "error while executing at wasm backtrace"; what went wrong is behind it.
-    let mut trap = match error.downcast_ref::<wasmtime::Trap>() {
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
+    let exit = error.downcast_ref::<I32Exit>().map(|exit| format!("it exited with {}", exit.0));
+    let trap = exit.or_else(|| error.downcast_ref::<Trap>().map(Trap::to_string));
+    let is_trap = trap.is_some();
+    let mut text = trap.unwrap_or_else(|| {
+        // Where in the wasm it was says nothing to whoever wrote the guest.
+        let causes = error.chain().map(ToString::to_string);
+        let causes: Vec<String> = causes.filter(|it| !it.contains("wasm backtrace")).collect();
+        causes.join(": ")
+    });
     let last_words = store.data().log.take_last_words();
     if !last_words.is_empty() {
-        trap = format!("{last_words} ({trap})");
+        text = format!("{last_words} ({text})");
     }
     match store.data().limiter.memory_was_refused {
-        true => CallError::OutOfMemory { memory: limits.memory, trap },
-        false => CallError::Trapped(trap),
+        true => CallError::OutOfMemory { memory: limits.memory, trap: text },
+        false if is_trap => CallError::Trapped(text),
+        false => CallError::ContractBroken(text),
     }
 }
 

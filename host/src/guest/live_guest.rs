@@ -1,22 +1,23 @@
 //! A guest that is alive, of either form: a component whose exports are called, or a command that is
 //! written to and answers. Whoever delivers sees no difference.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use informer::QueueKind;
 use wasmtime::Store;
-use wasmtime::error::Context as _;
 
 use super::bindings::HandlerModule;
 use super::bindings::informerd::handler::types::{Failure, Watch};
 use super::call_objects::CallObject;
 use super::command::Command;
 use super::imports::{GuestLog, GuestState};
-use super::instance::{CallError, Instance};
+use super::instance::{CallError, Instance, new_store};
 use super::limits::GuestLimits;
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::module::{GuestModule, Linked, WatchDeclaration};
-use super::shared_guest::Call;
+use super::readable_cache::ReadableCache;
+use super::shared_guest::{Call, StartError};
+use super::standard_streams::StandardStreams;
 
 /// After an error it is not to be used again.
 pub(super) enum LiveGuest {
@@ -28,49 +29,57 @@ impl LiveGuest {
     pub(super) async fn new(
         module: &GuestModule,
         limits: &GuestLimits,
-        config: Arc<str>,
         log: GuestLog,
+        config: Arc<str>,
+        cache: Arc<OnceLock<ReadableCache>>,
     ) -> Result<Self, CallError> {
-        let engine = &module.engine;
         Ok(match &*module.linked {
             Linked::Handler(handler) => {
-                let state = GuestState::new(limits, log, config);
-                let instance = Instance::new(engine, handler, limits, state).await?;
+                let state = GuestState::new(limits, log, config, cache, None);
+                let instance = Instance::new(module, handler, limits, state).await?;
                 Self::Handler(Box::new(instance))
             }
             Linked::Command(command) => {
-                Self::Command(Box::new(Command::new(engine, command, limits, config, log)))
+                let streams = StandardStreams::new(log.clone());
+                let state =
+                    GuestState::new(limits, log.clone(), config.clone(), cache, Some(&streams));
+                let store = new_store(&module.engine, state);
+                let limits = limits.clone();
+                Self::Command(Box::new(Command::new(command, store, streams, limits, config, log)))
             }
         })
     }
 
     /// What it says that it watches. Called before `init`, and of the first instance only.
-    pub(super) async fn watches(&mut self) -> Result<Vec<WatchDeclaration>, CallError> {
-        let watches = match self {
+    pub(super) async fn watches(&mut self) -> Result<Vec<WatchDeclaration>, StartError> {
+        let (at, watches) = match self {
             Self::Handler(instance) => {
                 let watches = instance.call(true, async |guest, store| {
                     guest.informerd_handler_handler().call_watches(store).await
                 });
-                watches.await?
+                ("`watches`", watches.await)
             }
-            Self::Command(command) => command.introduce().await?.to_vec(),
+            // It is asked for both at once.
+            Self::Command(command) => ("`init`", command.introduce().await.map(<[Watch]>::to_vec)),
         };
+        let watches = watches.map_err(|error| StartError { at, error })?;
         Ok(watches.into_iter().map(WatchDeclaration::from).collect())
     }
 
     /// Called once, before the first delivery.
-    pub(super) async fn init(&mut self) -> Result<(), CallError> {
-        match self {
+    pub(super) async fn init(&mut self) -> Result<(), StartError> {
+        let answer = match self {
             Self::Handler(instance) => {
                 let init = instance.call(true, async |guest, store| {
                     guest.informerd_handler_handler().call_init(store).await
                 });
                 let refused =
                     |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
-                init.await?.map_err(refused)
+                init.await.and_then(|answer| answer.map_err(refused))
             }
             Self::Command(command) => command.introduce().await.map(drop),
-        }
+        };
+        answer.map_err(|error| StartError { at: "`init`", error })
     }
 
     pub(super) async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
@@ -90,11 +99,7 @@ impl Call {
         store: &mut Store<GuestState>,
     ) -> wasmtime::Result<Result<(), Failure>> {
         let handler = guest.informerd_handler_handler();
-        // There is always room for the first two.
-        let mut ticket = |object: &CallObject| {
-            let given = store.data_mut().call_objects.ticket(object.clone());
-            given.context("tickets were left over from the call before")
-        };
+        let mut ticket = |object: &CallObject| store.data_mut().call_objects.ticket(object.clone());
         match self {
             Self::Add { object, in_initial_list } => {
                 let (key, object) = (object.key(), ticket(object)?);

@@ -3,7 +3,7 @@
 //! A handler that watches several resources has one listener for each, and one guest for all of them:
 //! calls into an instance never overlap.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Mutex;
 
@@ -14,6 +14,7 @@ use super::instance::CallError;
 use super::limits::GuestLimits;
 use super::live_guest::LiveGuest;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
+use super::readable_cache::{ReadableCache, ReadableCollection};
 
 /// A started guest. Clones are the same one.
 #[derive(Clone)]
@@ -30,6 +31,16 @@ struct Recipe {
     /// The handler spec's `config` as JSON text.
     config: Arc<str>,
     log: GuestLog,
+    cache: Arc<OnceLock<ReadableCache>>,
+}
+
+/// Why an instance could not be made ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("in {at} it {error}")]
+pub struct StartError {
+    /// What was going on: an export, or instantiation.
+    pub(super) at: &'static str,
+    pub(super) error: CallError,
 }
 
 /// What one notification asks of the guest.
@@ -49,12 +60,34 @@ impl SharedGuest {
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
         let log = GuestLog::new(handler_name);
-        let recipe = Recipe { module, limits, config: config.into(), log };
+        let (config, cache) = (config.into(), Arc::default());
+        let recipe = Recipe { module, limits, config, log, cache };
         let mut guest = recipe.instantiate().await?;
         let watches = guest.watches().await?;
         guest.init().await?;
         let alive = Arc::new(Mutex::new(Some(guest)));
         Ok((Self { recipe: Arc::new(recipe), alive }, watches))
+    }
+
+    /// What the module watches when it has no configuration. It is not started.
+    pub async fn declared_watches(
+        module: GuestModule,
+        limits: GuestLimits,
+    ) -> Result<Vec<WatchDeclaration>, ModuleError> {
+        let log = GuestLog::new("inspect");
+        let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
+        Ok(recipe.instantiate().await?.watches().await?)
+    }
+
+    /// Whether the module imports the cache.
+    pub fn reads_cache(&self) -> bool {
+        self.recipe.module.interfaces().imports("cache")
+    }
+
+    /// From now on the guest may read these. Only the first time counts.
+    pub fn let_read(&self, collections: Vec<ReadableCollection>) {
+        let handler = self.recipe.log.handler().into();
+        let _ = self.recipe.cache.set(ReadableCache::new(handler, collections));
     }
 
     /// Makes one call, in a fresh instance if the call before failed.
@@ -64,8 +97,9 @@ impl SharedGuest {
         let mut guest = match alive.take() {
             Some(guest) => guest,
             None => {
-                let mut guest = self.recipe.instantiate().await?;
-                guest.init().await?;
+                let not_started = |error: StartError| CallError::NotStarted(error.to_string());
+                let mut guest = self.recipe.instantiate().await.map_err(not_started)?;
+                guest.init().await.map_err(not_started)?;
                 guest
             }
         };
@@ -76,8 +110,9 @@ impl SharedGuest {
 }
 
 impl Recipe {
-    async fn instantiate(&self) -> Result<LiveGuest, CallError> {
-        let Self { module, limits, config, log } = self;
-        LiveGuest::new(module, limits, config.clone(), log.clone()).await
+    async fn instantiate(&self) -> Result<LiveGuest, StartError> {
+        let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
+        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache).await;
+        guest.map_err(|error| StartError { at: "its instantiation", error })
     }
 }
