@@ -53,6 +53,12 @@ async fn a_command_in_rust_is_a_handler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_may_be_a_component() {
+    let module = built("stdin/rust").with_file_name("stdin_rust_component.wasm");
+    reports_labels("stdin/rust-component", &module, Some("asked to trap")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_in_go_is_a_handler() {
     let trap = "ended (exit status 2) instead of reading the next line: panic: asked to trap";
     reports_labels("stdin/go", &built("stdin/go"), Some(trap)).await;
@@ -131,7 +137,6 @@ async fn reports_labels(guest: &str, module: &Path, trap: Option<&str>) {
 /// Each is a failed delivery, tried again in a fresh instance, with a reason that says what to change.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_misbehaves_is_told_what_is_wrong() {
-    built("stdin/rust");
     let module = built("stdin/rust").with_file_name("misbehaves.wasm");
     let module = module.to_str().unwrap();
     let dev = Dev::start().await;

@@ -129,6 +129,10 @@ impl Interfaces {
                 });
             }
         }
+        let of_contract = |it: &&Interface| self.is_command() && it.name.starts_with(PACKAGE);
+        problems.extend(self.imports.iter().filter(of_contract).map(|it| {
+            format!("it imports {}: a command has its lines and WASI (wit/STDIN.md)", it.name)
+        }));
         problems.extend(self.imports.iter().filter_map(Interface::problem_as_import));
         Problems(problems)
     }
@@ -268,6 +272,14 @@ mod tests {
             let problem = with_import(name).problems().to_string();
             assert!(problem.contains(name) && problem.contains(expected), "{problem}");
         }
+        let mut command = Interfaces {
+            imports: vec![interface("wasi:cli/stdin@0.2.6", &[])],
+            exports: vec![interface("wasi:cli/run@0.2.6", &["run"])],
+        };
+        assert!(command.is_command() && command.problems().is_empty());
+        command.imports.push(interface("informerd:handler/log@0.1.0", &["log"]));
+        assert!(command.problems().to_string().contains("wit/STDIN.md"));
+
         let some = interface("informerd:handler/handler@0.1.0", &all[..5]);
         let problems = Interfaces { imports: Vec::new(), exports: vec![some] }.problems();
         assert_eq!(

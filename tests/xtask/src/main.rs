@@ -44,8 +44,8 @@ Usage: cargo xtask <job>
   test          Run everything that must hold: format, lints, tests, licences, the demo.
 
 Both jobs set up what they need and say so. Beforehand there must be Rust with rustup
-(https://rustup.rs), and for `test` Go (https://go.dev/dl) or KUBEBUILDER_ASSETS, a folder that
-holds etcd and kube-apiserver.
+(https://rustup.rs), and for `test` Go (https://go.dev/dl), Python 3 with venv, and Node.js
+(https://nodejs.org).
 ";
 
 /// As clap's, and the shell's own.
