@@ -100,9 +100,18 @@ fn it_tells_each_notification_in_json_serves_health_and_stops_on_sigterm() {
     let (status, body) = running.get("/readyz");
     assert_eq!(status, 200);
     assert!(body.contains("handler config-map-diff: synced"), "{body}");
-    let (_, metrics) = running.get("/metrics");
+    let delivered = "informerd_handler_delivered_total{handler=\"config-map-diff\"} 3";
+    let start = Instant::now();
+    // It is counted a moment after it is logged.
+    let metrics = loop {
+        let (_, metrics) = running.get("/metrics");
+        if metrics.contains(delivered) || start.elapsed() > Duration::from_secs(60) {
+            break metrics;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     for line in [
-        "informerd_handler_delivered_total{handler=\"config-map-diff\"} 3",
+        delivered,
         "informerd_informer_objects{resource=\"v1 ConfigMap\"} 0",
         "informerd_informer_lists_total{resource=\"v1 ConfigMap\"} 1",
     ] {

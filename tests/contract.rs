@@ -104,7 +104,7 @@ fn without_reasons(line: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_has_so_many_tickets_and_host_calls_and_no_more() {
+async fn a_call_takes_asks_and_passes_so_much_and_no_more() {
     let server = dev_server().await;
     let host = TestHost::start(client(&server)).await;
     let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
@@ -112,15 +112,20 @@ async fn a_call_has_so_many_tickets_and_host_calls_and_no_more() {
     for (name, task, expected) in [
         ("many-tickets", "tickets", "broke the contract: asked for more than 1024 objects"),
         ("many-calls", "calls", "called its imports more than 10000 times"),
+        ("many-bytes", "bytes", "too much data is being copied"),
     ] {
         let spec = format!(
-            "  config: {{ task: {task} }}\n  delivery: {{ maxRetries: 0 }}\n  \
+            "  config: {{ task: {task} }}\n  delivery: {{ maxRetries: 1, backoff: 1ms }}\n  \
              limits: {{ cpuPerCall: 10s }}\n"
         );
         host.load(name, TOUR, &spec).await;
         host.synced(name).await;
         let failed = deliveries_of(name).into_iter().find(|it| !it.ok).unwrap();
         assert!(failed.reason.contains(expected), "{name}: {}", failed.reason);
+        let inits: Vec<String> =
+            said_by(name).into_iter().filter(|line| line.starts_with("init")).collect();
+        assert_eq!(inits.len(), 3, "the instance is lost each time, and made anew for on-synced");
+        assert!(inits.iter().all(|line| line.ends_with("; [] cached")), "{inits:?}");
     }
 }
 

@@ -87,6 +87,6 @@ fn contract() -> (Resolve, PackageId) {
 
 fn print(resolve: &Resolve, package: PackageId) -> String {
     let mut printer = WitPrinter::default();
-    printer.print(resolve, package, &[]).unwrap();
+    printer.print(resolve, package, &[]).expect("it can be printed");
     printer.output.to_string()
 }

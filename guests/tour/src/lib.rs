@@ -1,7 +1,7 @@
 //! Calls every function of the contract, and logs what it was told and answered. Watches ConfigMaps.
 //!
 //! An object named `later` is answered with retry once, one named `refused` with permanent. The configuration
-//! `task` makes it call too much instead: `tickets` or `calls`.
+//! `task` makes it do too much instead: take `tickets`, make `calls`, pass `bytes`.
 //!
 //! `tests/contract/` keeps compiled versions of it: they must be understood for ever.
 
@@ -52,6 +52,7 @@ impl Guest for Tour {
             Some("calls") => loop {
                 objects::get(object, "/metadata");
             },
+            Some("bytes") => log(Level::Info, &"x".repeat(3 << 20), &[]),
             _ => {}
         }
         say(&format!("add {} initial {initial}: {}", name(&key), read(object)));

@@ -289,6 +289,8 @@ impl GuestLog {
         if !budget.admit(message.len() + fields.as_ref().map_or(0, String::len), now) {
             return;
         }
+        // Displayed, since a text of quotes is hard to read with each of them escaped.
+        let fields = fields.as_ref().map(tracing::field::display);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(target: GUEST_LOG, handler, fields, "{message}")

@@ -4,7 +4,7 @@
 //! Absent and forbidden look the same to the guest; what it asked for in vain is in the host's log.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use informer::{Lister, NAMESPACE_INDEX, Object, ObjectKey};
@@ -217,7 +217,7 @@ fn is_after(key: &ObjectKey, after: Option<&str>) -> bool {
 fn is_selected(selector: &LabelSelector, object: &Object) -> bool {
     let labels = json_pointer::get(&object.json, "/metadata/labels");
     let labels = labels.and_then(|json| serde_json::from_str(json).ok());
-    selector.matches(&labels.unwrap_or_else(BTreeMap::new))
+    selector.matches(&labels.unwrap_or_default())
 }
 
 /// The uids of an object's owners; an [`informer::IndexFunc`].
