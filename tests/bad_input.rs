@@ -28,15 +28,104 @@ async fn each_bad_module_gets_its_own_error_and_the_good_one_runs() {
         file(name, &wat::parse_bytes(&text.unwrap()).unwrap())
     };
     let recorder = fs::read(RECORDER).unwrap();
+    let handler = |name: &str, changes: &[(&str, &str)]| file(name, &changed_handler(changes));
     for (name, module, expected) in [
         ("not-wasm", file("text", b"#!/bin/sh\n"), &["not a WebAssembly module", "#!/bin/sh"][..]),
         ("empty-file", file("empty", b""), &["not a WebAssembly module"]),
         ("truncated", file("cut", &recorder[..recorder.len() / 2]), &["not a valid component"]),
-        ("core-module", broken("core_module"), &["core module", "wasm-tools component new"]),
+        (
+            "core-module",
+            broken("core_module"),
+            &[
+                "core module",
+                "missing exports watches, init, on-update",
+                "missing export cabi_realloc",
+            ],
+        ),
         (
             "other-world",
             broken("other_world"),
             &["missing exports", "#watches", "#on-add", "#on-synced", "example:greeter/greet"],
+        ),
+        (
+            "newer-major",
+            handler("newer-major", &[("@0.1.0", "@1.0.0")]),
+            &["built against version 1.0.0", "runs version 0.1.0", "wit/"],
+        ),
+        (
+            "newer-line",
+            handler("newer-line", &[("@0.1.0", "@0.2.0")]),
+            &["built against version 0.2.0"],
+        ),
+        (
+            "no-on-synced",
+            handler("no-on-synced", &[("(export \"on-synced\" (func $on-synced))", "")]),
+            &["missing export informerd:handler/handler@0.1.0#on-synced"],
+        ),
+        (
+            "newer-interface",
+            handler(
+                "newer-interface",
+                &[import("informerd:handler/http@0.1.4", "(export \"fetch\" (func))")],
+            ),
+            &["imports informerd:handler/http@0.1.4", "use a newer informerd"],
+        ),
+        (
+            "newer-function",
+            handler(
+                "newer-function",
+                &[import("informerd:handler/log@0.1.4", "(export \"flush\" (func))")],
+            ),
+            &["informerd:handler/log@0.1.4", "flush", "use a newer informerd"],
+        ),
+        (
+            "wasi-http",
+            handler("wasi-http", &[import("wasi:http/types@0.2.6", "")]),
+            &["imports wasi:http/types@0.2.6", "no handler may use"],
+        ),
+        (
+            "other-import",
+            handler("other-import", &[import("example:greeter/greet@1.0.0", "")]),
+            &["imports example:greeter/greet@1.0.0", "no handler may use"],
+        ),
+        (
+            "other-signature",
+            handler(
+                "other-signature",
+                &[
+                    ("(param \"is-in-initial-list\" bool)", "(param \"is-in-initial-list\" u32)"),
+                    ("(start $start)", ""),
+                ],
+            ),
+            &["handler@0.1.0#on-add", "expected `bool` found `u32`", "wit/"],
+        ),
+        (
+            "watches-traps",
+            handler("watches-traps", &[("(start $start)", "")]),
+            &["failed to start: in `watches` it trapped", "unreachable"],
+        ),
+        (
+            // Of the same line and without anything new, so that it is linked and runs.
+            "newer-minor",
+            handler("newer-minor", &[("@0.1.0", "@0.1.9"), ("(start $start)", "")]),
+            &["failed to start: in `watches` it trapped", "unreachable"],
+        ),
+        (
+            "not-utf-8",
+            handler(
+                "not-utf-8",
+                &[
+                    (
+                        "(func (export \"watches\") (result i32) unreachable)",
+                        "(func (export \"watches\") (result i32) (i32.const 8))
+                     (data (i32.const 8) \"\\10\\00\\00\\00\\01\\00\\00\\00\")
+                     (data (i32.const 16) \"\\40\\00\\00\\00\\01\\00\\00\\00\")
+                     (data (i32.const 64) \"\\ff\")",
+                    ),
+                    ("(start $start)", ""),
+                ],
+            ),
+            &["failed to start: in `watches` it broke the contract", "utf-8"],
         ),
         ("start-traps", broken("start_traps"), &["failed to start", "unreachable"]),
         ("refuses", REFUSES_CONFIG.to_owned(), &["refused its configuration"]),
@@ -142,6 +231,23 @@ async fn odd_objects_are_delivered_and_do_not_hold_back_the_rest() {
     let deliveries = deliveries_of("odd");
     assert_eq!(deliveries.len(), 5);
     assert!(deliveries.iter().all(|it| it.ok), "{deliveries:?}");
+}
+
+/// `guests/broken/start_traps.wat` with these words replaced, compiled.
+fn changed_handler(changes: &[(&str, &str)]) -> Vec<u8> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/broken/start_traps.wat");
+    let mut text = fs::read_to_string(file).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from} is not in {file}");
+        text = text.replace(from, to);
+    }
+    wat::parse_str(text).unwrap()
+}
+
+/// The change that adds an import.
+fn import(name: &str, exports: &str) -> (&'static str, &'static str) {
+    let import = format!("(component (import {name:?} (instance {exports}))");
+    ("(component", Box::leak(import.into()))
 }
 
 async fn dev_server() -> ApiServer {

@@ -7,14 +7,14 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use artifacts::{CONFIG_MAP_DIFF, SPIN};
+use artifacts::{CONFIG_MAP_DIFF, POD_OWNERS, SPIN};
 use serde_json::Value;
 use tempfile::TempDir;
 
 #[test]
 fn help_names_every_command_and_option() {
     let help = text(&informerd(&["--help"]).stdout);
-    assert!(help.contains("run") && help.contains("dev"), "{help}");
+    assert!(["run", "dev", "inspect"].iter().all(|it| help.contains(it)), "{help}");
     let help = text(&informerd(&["run", "--help"]).stdout);
     for option in ["--handlers", "--kubeconfig", "--context", "--http", "--log-format", "--log"] {
         assert!(help.contains(option), "{help}");
@@ -100,9 +100,18 @@ fn it_tells_each_notification_in_json_serves_health_and_stops_on_sigterm() {
     let (status, body) = running.get("/readyz");
     assert_eq!(status, 200);
     assert!(body.contains("handler config-map-diff: synced"), "{body}");
-    let (_, metrics) = running.get("/metrics");
+    let delivered = "informerd_handler_delivered_total{handler=\"config-map-diff\"} 3";
+    let start = Instant::now();
+    // It is counted a moment after it is logged.
+    let metrics = loop {
+        let (_, metrics) = running.get("/metrics");
+        if metrics.contains(delivered) || start.elapsed() > Duration::from_secs(60) {
+            break metrics;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     for line in [
-        "informerd_handler_delivered_total{handler=\"config-map-diff\"} 3",
+        delivered,
         "informerd_informer_objects{resource=\"v1 ConfigMap\"} 0",
         "informerd_informer_lists_total{resource=\"v1 ConfigMap\"} 1",
     ] {
@@ -131,6 +140,56 @@ fn a_call_that_hangs_does_not_keep_the_host_from_stopping_in_time() {
     assert_eq!(code, Some(0), "{rest}");
     assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
     assert!(rest.contains("1 not delivered"), "{rest}");
+}
+
+#[test]
+fn inspect_tells_what_a_module_is_and_needs() {
+    let output = informerd(&["inspect", POD_OWNERS]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    let bytes = fs::metadata(POD_OWNERS).unwrap().len();
+    for line in [
+        &format!("{POD_OWNERS}, {bytes} bytes"),
+        "contract  informerd:handler 0.1.0 (here: 0.1.0)",
+        "informerd:handler/cache@0.1.0: get, list-by-index, release",
+        "exports   informerd:handler/handler@0.1.0: ",
+        "watches   v1 Pod",
+        "needs     spec.grants.read: ",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+
+    let output = informerd(&["inspect", "--json", SPIN]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["contract"], &json["problem"]), (&"0.1.0".into(), &Value::Null));
+    assert!(json["needs"][0].as_str().unwrap().starts_with("spec.watches"), "{json}");
+    assert_eq!(json["exports"][0]["functions"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn inspect_fails_where_a_module_cannot_be_used_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = |name: &str| {
+        let text = fs::read(format!("{}/../guests/broken/{name}.wat", env!("CARGO_MANIFEST_DIR")));
+        let path = folder.path().join(name);
+        fs::write(&path, wat::parse_bytes(&text.unwrap()).unwrap()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    for (module, problem) in [
+        (broken("other_world"), "missing exports informerd:handler/handler@0.1.0#watches"),
+        (broken("start_traps"), "failed to start: in its instantiation it trapped"),
+    ] {
+        let output = informerd(&["inspect", "--json", &module]);
+        assert_eq!(output.status.code(), Some(1));
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(json["problem"].as_str().unwrap().contains(problem), "{json}");
+        assert_eq!(json["exports"].as_array().unwrap().len(), 1, "it is told all the same");
+        let said = text(&output.stderr);
+        assert!(said.contains(&module) && said.contains(problem), "{said}");
+    }
+    let output = informerd(&["inspect", "/nowhere/a.wasm"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty() && text(&output.stderr).contains("/nowhere/a.wasm"));
 }
 
 /// A handlers and a manifests folder.

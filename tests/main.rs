@@ -3,6 +3,8 @@
 
 /// On a real kube-apiserver and etcd: the pipeline end to end, faults included.
 mod cluster;
+/// Every function of the contract, called by modules of every version of it.
+mod contract;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.
@@ -11,6 +13,8 @@ mod bad_input;
 mod malformed;
 /// client-go beside informerd, in a storm of writes and faults: all that both are told is explained.
 mod side_by_side;
+/// Core modules and commands, of languages that cargo does not build.
+mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
 /// The embedded API server answers as a real one does.

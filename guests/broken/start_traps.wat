@@ -34,7 +34,7 @@
     (start $start)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
     (func (export "watches") (result i32) unreachable)
-    (func (export "init") (param i32 i32) (result i32) unreachable)
+    (func (export "init") (result i32) unreachable)
     ;; A key, a ticket and a flag are 17 words flat; above 16 they are passed in memory.
     (func (export "on-object") (param i32) (result i32) unreachable)
     (func (export "on-synced") (result i32) unreachable))
@@ -44,7 +44,7 @@
 
   (func $watches (result (list $watch))
     (canon lift (core func $core "watches") (memory $memory)))
-  (func $init (param "config" string) (result (result (error string)))
+  (func $init (result (result (error string)))
     (canon lift (core func $core "init") (memory $memory) (realloc $realloc)))
   (func $on-add
     (param "key" $object-key) (param "object" u32) (param "is-in-initial-list" bool)

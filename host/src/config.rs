@@ -23,6 +23,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run handlers on this machine alone, on an embedded API server filled from manifests.
     Dev(DevArgs),
+    /// Tell what a module imports, exports, watches and needs, or why it cannot be used.
+    Inspect(InspectArgs),
 }
 
 /// How to reach the cluster, and the rest.
@@ -51,6 +53,16 @@ pub struct DevArgs {
     /// Where the embedded API server listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub api_address: SocketAddr,
+}
+
+/// Which module, and how to tell.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The module (.wasm)
+    pub module: PathBuf,
+    /// Tell it as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of both commands.

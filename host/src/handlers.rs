@@ -8,5 +8,6 @@ mod registry;
 
 pub use directory::{HandlerFile, LoadError, read_directory};
 pub use registry::HandlerRegistry;
+pub(crate) use running_handler::read_module;
 pub use running_handler::{HandlerState, HandlerStatus};
-pub use spec::{DeliverySpec, HandlerSpec, LimitsSpec, WatchSpec};
+pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, WatchSpec};

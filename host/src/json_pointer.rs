@@ -29,12 +29,18 @@ pub(crate) fn get<'a>(json: &'a str, pointer: &str) -> Option<&'a str> {
     Some(value)
 }
 
-fn child<'a>(json: &'a str, token: &str) -> Option<&'a str> {
+/// The text of the member, or element, of this name; none if there is none.
+pub(crate) fn child<'a>(json: &'a str, token: &str) -> Option<&'a str> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let mut found = None;
     // What follows the wanted value is not read, so this "fails" where the value was found.
     let _ = deserializer.deserialize_any(Child { token, found: &mut found });
     found
+}
+
+/// The string that a text stands for; none if it stands for something else.
+pub(crate) fn string(json: &str) -> Option<String> {
+    serde_json::from_str(json).ok()
 }
 
 /// Deeper values can be had by reading a value above them.

@@ -7,6 +7,8 @@ pub mod api_server;
 pub mod handlers;
 pub mod guest;
 mod json_pointer;
+mod label_selector;
 mod health;
 mod metrics;
 pub mod output;
+pub mod inspect;

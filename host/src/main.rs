@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
-use host::config::{Cli, Command, DevArgs, HostArgs, RunArgs};
+use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, RunArgs};
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             match command {
                 Command::Run(args) => run(args, &mut stop).await,
                 Command::Dev(args) => dev(args, &mut stop).await,
+                Command::Inspect(args) => inspect(args).await,
             }
         });
         // A compilation that is still going on must not keep the process.
@@ -63,6 +64,20 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     manifests.close().await;
     server.shutdown().await;
     Ok(())
+}
+
+/// Fails if the module cannot be used.
+async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
+    let inspection = host::inspect::inspect(&args.module).await?;
+    let text = match args.json {
+        true => serde_json::to_string(&inspection)? + "\n",
+        false => inspection.to_string(),
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
+    match inspection.problem {
+        None => Ok(()),
+        Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
+    }
 }
 
 /// SIGTERM or SIGINT.

@@ -19,6 +19,7 @@ pub(crate) type Fields = HashMap<&'static str, String>;
 struct Kept {
     deliveries: Vec<Delivery>,
     said: Vec<String>,
+    said_fields: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -47,6 +48,11 @@ pub fn said_by(handler: &str) -> Vec<String> {
     kept(handler, |kept| kept.said.clone())
 }
 
+/// The fields of what a handler's guest logged, as JSON objects, oldest first.
+pub fn fields_said_by(handler: &str) -> Vec<String> {
+    kept(handler, |kept| kept.said_fields.clone())
+}
+
 /// What the host reported about loading a handler.
 pub fn problems_of(handler: &str) -> Vec<String> {
     kept(handler, |kept| kept.problems.clone())
@@ -71,7 +77,10 @@ impl<S: Subscriber> Layer<S> for Capture {
         let kept = all.entry(handler).or_default();
         match event.metadata().target() {
             "delivery" => kept.deliveries.push(Delivery::read(fields.0)),
-            "guest" => kept.said.push(fields.0.remove("message").unwrap_or_default()),
+            "guest" => {
+                kept.said.push(fields.0.remove("message").unwrap_or_default());
+                kept.said_fields.extend(fields.0.remove("fields"));
+            }
             _ => kept.problems.extend(fields.0.remove("problem")),
         }
     }

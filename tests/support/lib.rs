@@ -3,6 +3,7 @@
 
 mod captured_log;
 mod deliveries;
+mod dev;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
@@ -12,9 +13,10 @@ mod server_history;
 mod explanation;
 mod merged_deliveries;
 
-pub use captured_log::{capture_log, deliveries_of, problems_of, said_by};
+pub use captured_log::{capture_log, deliveries_of, fields_said_by, problems_of, said_by};
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use merged_deliveries::explain_merges;
 pub use scripted_server::{Answer, Request, ScriptedServer};

@@ -27,26 +27,26 @@ impl Guest for ConfigMapDiff {
         }]
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         Ok(())
     }
 
     fn on_add(key: ObjectKey, _object: Ticket, initial: bool) -> Result<(), Failure> {
         let how = if initial { "is there" } else { "was added" };
-        log(Level::Info, &format!("{} {how}", name(&key)));
+        log(Level::Info, &format!("{} {how}", name(&key)), &[]);
         Ok(())
     }
 
     fn on_update(key: ObjectKey, old: Ticket, new: Ticket) -> Result<(), Failure> {
         let changes = diff(&contents(old)?, &contents(new)?);
         if !changes.is_empty() {
-            log(Level::Info, &format!("{}: {changes}", name(&key)));
+            log(Level::Info, &format!("{}: {changes}", name(&key)), &[]);
         }
         Ok(())
     }
 
     fn on_delete(key: ObjectKey, _last: Ticket, _unknown: bool) -> Result<(), Failure> {
-        log(Level::Info, &format!("{} was deleted", name(&key)));
+        log(Level::Info, &format!("{} was deleted", name(&key)), &[]);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ impl Guest for Hoard {
         Vec::new()
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         Ok(())
     }
 
@@ -28,17 +28,17 @@ impl Guest for Hoard {
             // Not zero, so that every page is touched.
             hoarded.push(black_box(vec![1u8; PIECE]));
         }
-        log(Level::Info, &format!("added {}", key.name));
+        log(Level::Info, &format!("added {}", key.name), &[]);
         Ok(())
     }
 
     fn on_update(key: ObjectKey, _old: Ticket, _new: Ticket) -> Result<(), Failure> {
-        log(Level::Info, &format!("updated {}", key.name));
+        log(Level::Info, &format!("updated {}", key.name), &[]);
         Ok(())
     }
 
     fn on_delete(key: ObjectKey, _last: Ticket, _unknown: bool) -> Result<(), Failure> {
-        log(Level::Info, &format!("deleted {}", key.name));
+        log(Level::Info, &format!("deleted {}", key.name), &[]);
         Ok(())
     }
 

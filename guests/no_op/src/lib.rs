@@ -4,8 +4,7 @@
 wit_bindgen::generate!({ path: "../../wit", world: "handler-module" });
 
 use exports::informerd::handler::handler::{Failure, Guest, ObjectKey, Ticket, Watch};
-use informerd::handler::objects;
-use serde_json::Value;
+use informerd::handler::{config, objects};
 use std::cell::OnceCell;
 use std::hint::black_box;
 
@@ -26,14 +25,13 @@ impl Guest for NoOp {
         }]
     }
 
-    fn init(config: String) -> Result<(), String> {
-        let config: Value = serde_json::from_str(&config).map_err(|error| error.to_string())?;
-        match config.get("read") {
-            None => Ok(()),
-            Some(Value::String(pointer)) => READ
-                .with(|read| read.set(pointer.clone()))
-                .map_err(|_| "init was called twice".into()),
-            Some(other) => Err(format!("read: expected a JSON pointer, found {other}")),
+    fn init() -> Result<(), String> {
+        match (config::get("read"), config::get_string("read")) {
+            (None, _) => Ok(()),
+            (_, Some(pointer)) => {
+                READ.with(|read| read.set(pointer)).map_err(|_| "init was called twice".into())
+            }
+            (Some(other), None) => Err(format!("read: expected a JSON pointer, found {other}")),
         }
     }
 

@@ -32,8 +32,8 @@ impl Guest for PodReporter {
         }]
     }
 
-    fn init(config: String) -> Result<(), String> {
-        let config = Config::parse(&config)?;
+    fn init() -> Result<(), String> {
+        let config = Config::parse(&informerd::handler::config::json())?;
         REPORTER.set(Reporter::new(config));
         Ok(())
     }
@@ -43,8 +43,7 @@ impl Guest for PodReporter {
     }
 
     fn on_update(key: ObjectKey, old: Ticket, new: Ticket) -> Result<(), Failure> {
-        let old_version = objects::get(old, "/metadata/resourceVersion");
-        let is_resync = old_version.is_some_and(|it| it.trim_matches('"') == key.resource_version);
+        let is_resync = objects::key(old).resource_version == key.resource_version;
         see(&key, new, if is_resync { Seen::Again } else { Seen::Live })
     }
 
@@ -81,7 +80,7 @@ fn write(lines: Vec<Line>) {
             Severity::Info => Level::Info,
             Severity::Warn => Level::Warn,
         };
-        log(level, &text);
+        log(level, &text, &[]);
     }
 }
 

@@ -8,8 +8,8 @@ wit_bindgen::generate!({ path: "../../wit", world: "handler-module" });
 
 use exports::informerd::handler::handler::{Failure, Guest, ObjectKey, Ticket, Watch};
 use informerd::handler::log::{Level, log};
-use informerd::handler::objects;
 use informerd::handler::types::Retry;
+use informerd::handler::{config, objects};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 
@@ -70,9 +70,9 @@ impl Guest for Recorder {
         Vec::new()
     }
 
-    fn init(config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         let mut config: Config =
-            serde_json::from_str(&config).map_err(|error| error.to_string())?;
+            serde_json::from_str(&config::json()).map_err(|error| error.to_string())?;
         if config.fail.is_some() != config.fail_name.is_some() {
             return Err("fail and failName go together".into());
         }
@@ -124,15 +124,16 @@ fn record(key: &ObjectKey, line: Line) -> Result<(), Failure> {
 
 fn write(line: &Line) {
     match serde_json::to_string(line) {
-        Ok(json) => log(Level::Info, &json),
-        Err(error) => log(Level::Error, &format!("a notification could not be written: {error}")),
+        Ok(json) => log(Level::Info, &json, &[]),
+        Err(error) => {
+            log(Level::Error, &format!("a notification could not be written: {error}"), &[])
+        }
     }
 }
 
 /// None if the object has none, or one that is not a string.
 fn resource_version(object: Ticket) -> Option<String> {
-    let json = objects::get(object, "/metadata/resourceVersion")?;
-    serde_json::from_str(&json).ok()
+    objects::get_string(object, "/metadata/resourceVersion")
 }
 
 impl Config {

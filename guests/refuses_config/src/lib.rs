@@ -3,6 +3,7 @@
 wit_bindgen::generate!({ path: "../../wit", world: "handler-module" });
 
 use exports::informerd::handler::handler::{Failure, Guest, ObjectKey, Ticket, Watch};
+use informerd::handler::config;
 
 struct RefusesConfig;
 
@@ -15,8 +16,8 @@ impl Guest for RefusesConfig {
         Vec::new()
     }
 
-    fn init(config: String) -> Result<(), String> {
-        Err(format!("no configuration is good enough, not even {config}"))
+    fn init() -> Result<(), String> {
+        Err(format!("no configuration is good enough, not even {}", config::json()))
     }
 
     fn on_add(_key: ObjectKey, _object: Ticket, _initial: bool) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ impl Guest for Spin {
         Vec::new()
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         Ok(())
     }
 
@@ -27,17 +27,17 @@ impl Guest for Spin {
         while key.name.starts_with("spin") {
             turns = black_box(turns.wrapping_add(1));
         }
-        log(Level::Info, &format!("added {}", key.name));
+        log(Level::Info, &format!("added {}", key.name), &[]);
         Ok(())
     }
 
     fn on_update(key: ObjectKey, _old: Ticket, _new: Ticket) -> Result<(), Failure> {
-        log(Level::Info, &format!("updated {}", key.name));
+        log(Level::Info, &format!("updated {}", key.name), &[]);
         Ok(())
     }
 
     fn on_delete(key: ObjectKey, _last: Ticket, _unknown: bool) -> Result<(), Failure> {
-        log(Level::Info, &format!("deleted {}", key.name));
+        log(Level::Info, &format!("deleted {}", key.name), &[]);
         Ok(())
     }
 

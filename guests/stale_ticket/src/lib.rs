@@ -19,7 +19,7 @@ impl Guest for StaleTicket {
         Vec::new()
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         Ok(())
     }
 
@@ -46,11 +46,11 @@ impl Guest for StaleTicket {
 fn keep_or_use(ticket: Ticket) {
     let Some(first) = FIRST.get() else {
         FIRST.set(Some(ticket));
-        log(Level::Info, "kept the ticket");
+        log(Level::Info, "kept the ticket", &[]);
         return;
     };
     let answer = objects::get(first, "/metadata/name");
-    log(Level::Error, &format!("the stale ticket was answered: {answer:?}"));
+    log(Level::Error, &format!("the stale ticket was answered: {answer:?}"), &[]);
 }
 
 thread_local! {

@@ -17,23 +17,23 @@ impl Guest for Trap {
         Vec::new()
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         Ok(())
     }
 
     fn on_add(key: ObjectKey, _object: Ticket, _initial: bool) -> Result<(), Failure> {
         assert!(!key.name.starts_with("trap"), "asked to trap by {}", key.name);
-        log(Level::Info, &format!("added {}", key.name));
+        log(Level::Info, &format!("added {}", key.name), &[]);
         Ok(())
     }
 
     fn on_update(key: ObjectKey, _old: Ticket, _new: Ticket) -> Result<(), Failure> {
-        log(Level::Info, &format!("updated {}", key.name));
+        log(Level::Info, &format!("updated {}", key.name), &[]);
         Ok(())
     }
 
     fn on_delete(key: ObjectKey, _last: Ticket, _unknown: bool) -> Result<(), Failure> {
-        log(Level::Info, &format!("deleted {}", key.name));
+        log(Level::Info, &format!("deleted {}", key.name), &[]);
         Ok(())
     }
 

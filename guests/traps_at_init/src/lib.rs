@@ -15,7 +15,7 @@ impl Guest for TrapsAtInit {
         Vec::new()
     }
 
-    fn init(_config: String) -> Result<(), String> {
+    fn init() -> Result<(), String> {
         panic!("asked to trap at init")
     }
 

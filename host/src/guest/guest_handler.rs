@@ -12,14 +12,15 @@ use std::time::Duration;
 use informer::{Delivery, Handled, Notification, Object, ResourceEventHandler};
 use kube::core::ApiResource;
 
-use super::bindings::informerd::handler::types::{Failure, ObjectKey, Retry};
+use super::bindings::informerd::handler::types::{Failure, Retry};
+use super::call_objects::CallObject;
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::shared_guest::{Call, SharedGuest};
 
 /// One handler's place at one informer.
 pub struct GuestHandler {
     handler: Arc<str>,
-    kind: ApiResource,
+    kind: Arc<ApiResource>,
     guest: SharedGuest,
     /// Watches of this handler whose initial list has not been handled yet, over all its places.
     unsynced_watches: Arc<AtomicUsize>,
@@ -33,30 +34,21 @@ impl GuestHandler {
         guest: SharedGuest,
         unsynced_watches: Arc<AtomicUsize>,
     ) -> Self {
-        Self { handler: handler.into(), kind, guest, unsynced_watches }
+        Self { handler: handler.into(), kind: kind.into(), guest, unsynced_watches }
     }
 
     fn call(&self, notification: &Notification) -> Option<(&'static str, Call)> {
         Some(match notification {
             Notification::Added { object, in_initial_list } => (
                 "OnAdd",
-                Call::Add {
-                    key: self.key(object),
-                    object: object.clone(),
-                    in_initial_list: *in_initial_list,
-                },
+                Call::Add { object: self.object(object), in_initial_list: *in_initial_list },
             ),
-            Notification::Updated { old, new } => (
-                "OnUpdate",
-                Call::Update { key: self.key(new), old: old.clone(), new: new.clone() },
-            ),
+            Notification::Updated { old, new } => {
+                ("OnUpdate", Call::Update { old: self.object(old), new: self.object(new) })
+            }
             Notification::Deleted { last, final_state_unknown } => (
                 "OnDelete",
-                Call::Delete {
-                    key: self.key(last),
-                    last: last.clone(),
-                    final_state_unknown: *final_state_unknown,
-                },
+                Call::Delete { last: self.object(last), final_state_unknown: *final_state_unknown },
             ),
             // The guest is told once, when the last of its watches has synced.
             Notification::Synced => {
@@ -70,16 +62,8 @@ impl GuestHandler {
         })
     }
 
-    fn key(&self, object: &Object) -> ObjectKey {
-        ObjectKey {
-            group: self.kind.group.clone(),
-            version: self.kind.version.clone(),
-            kind: self.kind.kind.clone(),
-            namespace: object.key.namespace().map(str::to_owned),
-            name: object.key.name().to_owned(),
-            uid: object.uid.to_string(),
-            resource_version: object.resource_version.to_string(),
-        }
+    fn object(&self, object: &Arc<Object>) -> CallObject {
+        CallObject { kind: self.kind.clone(), object: object.clone() }
     }
 
     /// One line. Absent values are left out of it.

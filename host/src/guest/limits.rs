@@ -36,6 +36,9 @@ pub(super) const CPU_AT_START: Duration = Duration::from_secs(1);
 /// Bytes that a guest may pass to the host in one call (wasmtime: 128 MiB): more than an object.
 pub(super) const HOSTCALL_FUEL: usize = 2 << 20;
 
+/// Calls of imports while one call of an export runs: a guest must not keep the host busy for nothing.
+pub(super) const HOST_CALLS_MAX: u32 = 10_000;
+
 /// Live handles of one instance (wasmtime: 100,000). The contract has none; WASI needs a few.
 pub(super) const HANDLES_MAX: usize = 1024;
 

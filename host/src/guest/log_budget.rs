@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-const LINE_BYTES_MAX: usize = 4 << 10;
+/// A line's message, and the fields that fit beside it.
+pub(super) const LINE_BYTES_MAX: usize = 4 << 10;
 /// Reasons are kept with every dead letter.
 pub(super) const REASON_BYTES_MAX: usize = 1 << 10;
 const LINES_PER_SECOND: f64 = 100.0;
@@ -18,6 +20,24 @@ const SUMMARY_PERIOD: Duration = Duration::from_secs(10);
 pub(super) fn one_line(text: &str, bytes_max: usize) -> String {
     let text = &text[..text.floor_char_boundary(bytes_max)];
     text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+}
+
+/// A line's fields as a JSON object, since tracing knows only names that are known at compile time. Those that
+/// do not fit are left out; none if none is left. Of two fields with one name the later counts.
+pub(super) fn fields_json<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+    bytes_max: usize,
+) -> Option<String> {
+    let mut kept = Map::new();
+    let mut room = bytes_max.saturating_sub("{}".len());
+    for (name, value) in fields {
+        // Quotes, colon and comma; what has to be escaped is not counted.
+        let bytes = name.len() + value.len() + 6;
+        let Some(left) = room.checked_sub(bytes) else { break };
+        room = left;
+        kept.insert(one_line(name, bytes), one_line(value, bytes).into());
+    }
+    (!kept.is_empty()).then(|| Value::Object(kept).to_string())
 }
 
 /// Belongs to the handler, not to an instance: a fresh instance gets no fresh budget.
@@ -34,20 +54,19 @@ impl LogBudget {
         Self { lines: LINES_BURST, bytes: BYTES_BURST, refilled: now, dropped: 0, summarised: now }
     }
 
-    /// What of the line may be written; none if the budget is used up.
-    pub(super) fn admit(&mut self, line: &str, now: Instant) -> Option<String> {
+    /// Whether a line of so many bytes may be written.
+    pub(super) fn admit(&mut self, bytes: usize, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.refilled = now;
         self.lines = (self.lines + passed * LINES_PER_SECOND).min(LINES_BURST);
         self.bytes = (self.bytes + passed * BYTES_PER_SECOND).min(BYTES_BURST);
-        let line = one_line(line, LINE_BYTES_MAX);
-        if self.lines < 1.0 || self.bytes < line.len() as f64 {
+        if self.lines < 1.0 || self.bytes < bytes as f64 {
             self.dropped += 1;
-            return None;
+            return false;
         }
         self.lines -= 1.0;
-        self.bytes -= line.len() as f64;
-        Some(line)
+        self.bytes -= bytes as f64;
+        true
     }
 
     /// How many lines were dropped, at most once in ten seconds.
@@ -69,9 +88,8 @@ mod tests {
     fn a_flood_is_cut_to_the_burst_and_then_to_the_rate() {
         let start = Instant::now();
         let mut budget = LogBudget::new(start);
-        let admitted = |budget: &mut LogBudget, now| {
-            (0..10_000).filter(|_| budget.admit("a line", now).is_some()).count()
-        };
+        let admitted =
+            |budget: &mut LogBudget, now| (0..10_000).filter(|_| budget.admit(6, now)).count();
         assert_eq!(admitted(&mut budget, start), 500);
         assert_eq!(admitted(&mut budget, start + Duration::from_secs(1)), 100);
         let later = start + SUMMARY_PERIOD;
@@ -90,9 +108,18 @@ mod tests {
     fn long_lines_are_cut_between_characters_and_count_by_their_bytes() {
         let now = Instant::now();
         let mut budget = LogBudget::new(now);
-        let line = "ä".repeat(3_000);
-        assert_eq!(budget.admit(&line, now).map(|line| line.len()), Some(4_096));
-        let admitted = (0..1_000).filter(|_| budget.admit(&line, now).is_some()).count();
-        assert_eq!(admitted, 79, "320 KiB in lines of 4 KiB, one of which went before");
+        let line = one_line(&"ä".repeat(3_000), LINE_BYTES_MAX);
+        assert_eq!(line.len(), 4_096);
+        let admitted = (0..1_000).filter(|_| budget.admit(line.len(), now)).count();
+        assert_eq!(admitted, 80, "320 KiB in lines of 4 KiB");
+    }
+
+    #[test]
+    fn fields_are_json_and_share_the_line_with_the_message() {
+        let fields = [("pod", "web-1"), ("says", "\"a\"\n"), ("long", &"x".repeat(80))];
+        let json = |room| fields_json(fields.into_iter(), room);
+        assert_eq!(json(60).unwrap(), r#"{"pod":"web-1","says":"\"a\" "}"#);
+        assert_eq!(json(20).unwrap(), r#"{"pod":"web-1"}"#);
+        assert_eq!(json(0), None);
     }
 }

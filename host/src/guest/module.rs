@@ -1,22 +1,33 @@
 //! A compiled handler module: bytes → checked, compiled and linked, ready to be instantiated.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use informer::QueueKind;
-use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::HandlerModulePre;
+use super::componentize;
+use super::contract::{ContractVersion, Interfaces, Problems};
 use super::engine::GuestEngine;
 use super::imports::GuestState;
-use super::instance::CallError;
+use super::shared_guest::StartError;
 
 /// A module from which instances are made. Clones share it.
 #[derive(Clone)]
 pub struct GuestModule {
     pub(super) engine: GuestEngine,
-    pub(super) pre: Arc<HandlerModulePre<GuestState>>,
+    pub(super) linked: Arc<Linked>,
+    interfaces: Interfaces,
+}
+
+/// Checked, and ready to be instantiated.
+pub(super) enum Linked {
+    /// Of the contract's world.
+    Handler(HandlerModulePre<GuestState>),
+    /// A program with a main function, which talks as `wit/STDIN.md` says.
+    Command(CommandPre<GuestState>),
 }
 
 /// What a module says itself that it watches.
@@ -45,107 +56,108 @@ pub enum ModuleError {
         /// The first bytes.
         start: String,
     },
-    /// What compilers without component tooling give.
-    #[error(
-        "a core module, not a component: build it for wasm32-wasip2, or turn it into a component \
-         with `wasm-tools component new`"
-    )]
-    CoreModule,
+    /// What compilers without component tooling give, and not what a component can be made of.
+    #[error("a core module that is no handler: {0} (see wit/CORE-MODULES.md)")]
+    CoreModule(String),
     /// Damaged, or it uses wasm features that are off here.
     #[error("not a valid component: {0}")]
     Invalid(String),
     /// A component that is no handler.
     #[error(
         "a component of another world than informerd:handler/handler-module@{version}: {problems}",
-        version = CONTRACT_VERSION
+        version = ContractVersion::HOST
     )]
     OtherWorld {
         /// All that is missing or too much.
         problems: Problems,
     },
+    /// A handler, but of another version of the contract.
+    #[error(
+        "built against version {built} of the contract, and this informerd runs version {host}: \
+         build it against {host} (wit/), or use the informerd that it was built for",
+        host = ContractVersion::HOST
+    )]
+    OtherVersion {
+        /// What its names say.
+        built: ContractVersion,
+    },
     /// It trapped, or refused its configuration, before the first notification.
-    #[error("failed to start: it {0}")]
-    Start(#[from] CallError),
-}
-
-/// A list of complaints about a module.
-#[derive(Debug, Default)]
-pub struct Problems(Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
+    #[error("failed to start: {0}")]
+    Start(#[from] StartError),
 }
 
 impl GuestModule {
-    /// Checks, compiles and links a component. Blocks for as long as compiling takes: a fraction
+    /// Checks, compiles and links a module of any form. Blocks for as long as compiling takes: a fraction
     /// of a second for Rust, 20 s for a JavaScript or Python runtime.
     pub fn compile(engine: &GuestEngine, wasm: &[u8]) -> Result<Self, ModuleError> {
-        match wasm {
-            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {}
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(ModuleError::CoreModule),
+        Self::examine(engine, wasm).and_then(|(_, module)| module)
+    }
+
+    /// As [`GuestModule::compile`]; of a component that is no handler, it still tells what it imports and
+    /// exports.
+    pub fn examine(
+        engine: &GuestEngine,
+        wasm: &[u8],
+    ) -> Result<(Interfaces, Result<Self, ModuleError>), ModuleError> {
+        let wasm = match wasm {
+            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Cow::Borrowed(wasm),
+            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+                Cow::Owned(componentize::component(wasm).map_err(ModuleError::CoreModule)?)
+            }
             other => {
                 let start = other[..other.len().min(12)].escape_ascii().to_string();
                 return Err(ModuleError::NotWasm { start: format!("`{start}`") });
             }
-        }
-        let component = Component::new(&engine.engine, wasm)
-            .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
-        let problems = problems(engine, &component);
-        if !problems.0.is_empty() {
-            return Err(ModuleError::OtherWorld { problems });
-        }
-        let other_world = |error: wasmtime::Error| ModuleError::OtherWorld {
-            problems: Problems(vec![format!("{error:#}")]),
         };
-        let linked: InstancePre<GuestState> =
-            engine.linker.instantiate_pre(&component).map_err(other_world)?;
-        let pre = HandlerModulePre::new(linked).map_err(other_world)?;
-        Ok(Self { engine: engine.clone(), pre: Arc::new(pre) })
+        let component = Component::new(&engine.engine, &wasm)
+            .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
+        let interfaces = Interfaces::of(&engine.engine, &component);
+        let linked = link(engine, &component, &interfaces);
+        Ok((
+            interfaces.clone(),
+            linked.map(|linked| Self {
+                engine: engine.clone(),
+                linked: Arc::new(linked),
+                interfaces,
+            }),
+        ))
+    }
+
+    /// What it imports and exports.
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
     }
 }
 
-/// What keeps the component from being a handler, as far as names tell; types are checked after.
-fn problems(engine: &GuestEngine, component: &Component) -> Problems {
-    let component_type = component.component_type();
-    let mut problems = Vec::new();
-    let handler = format!("informerd:handler/handler@{CONTRACT_VERSION}");
-    match component_type.get_export(&engine.engine, &handler) {
-        Some(exported) => match exported.ty {
-            ComponentItem::ComponentInstance(interface) => {
-                let missing = HANDLER_FUNCTIONS
-                    .iter()
-                    .filter(|name| interface.get_export(&engine.engine, name).is_none());
-                problems.extend(missing.map(|name| format!("missing export {handler}#{name}")));
+fn link(
+    engine: &GuestEngine,
+    component: &Component,
+    interfaces: &Interfaces,
+) -> Result<Linked, ModuleError> {
+    match interfaces.contract() {
+        Some(built) if !built.is_of_this_line() => return Err(ModuleError::OtherVersion { built }),
+        _ => {}
+    }
+    let problems = interfaces.problems();
+    if !problems.is_empty() {
+        return Err(ModuleError::OtherWorld { problems });
+    }
+    let other_types = |error: wasmtime::Error| {
+        let hint = match interfaces.contract() {
+            Some(built) if built > ContractVersion::HOST => {
+                format!(
+                    "use a newer informerd, or build it against wit/ of {}",
+                    ContractVersion::HOST
+                )
             }
-            _ => problems.push(format!("the export {handler} is no interface")),
-        },
-        None => {
-            let missing = HANDLER_FUNCTIONS.iter().map(|name| format!("{handler}#{name}"));
-            problems.push(format!("missing exports {}", missing.collect::<Vec<_>>().join(", ")));
-            let exports = component_type.exports(&engine.engine).map(|(name, _)| name.to_owned());
-            let exports = exports.collect::<Vec<_>>();
-            problems.push(match exports.as_slice() {
-                [] => "it exports nothing".to_owned(),
-                exports => format!("it exports {}", exports.join(", ")),
-            });
-        }
-    }
-    let unknown = component_type
-        .imports(&engine.engine)
-        .map(|(name, _)| name)
-        .filter(|name| !IMPORTED_PACKAGES.iter().any(|package| name.starts_with(package)));
-    problems.extend(unknown.map(|name| format!("it imports {name}, which no handler may use")));
-    Problems(problems)
+            _ => "generate its bindings anew from wit/".to_owned(),
+        };
+        ModuleError::OtherWorld { problems: Problems(vec![format!("{error:#}: {hint}")]) }
+    };
+    let linked: InstancePre<GuestState> =
+        engine.linker.instantiate_pre(component).map_err(other_types)?;
+    Ok(match interfaces.is_command() {
+        true => Linked::Command(CommandPre::new(linked).map_err(other_types)?),
+        false => Linked::Handler(HandlerModulePre::new(linked).map_err(other_types)?),
+    })
 }
-
-/// The version of `wit/` that this host implements.
-pub(super) const CONTRACT_VERSION: &str = "0.1.0";
-
-/// The functions of the interface `handler`.
-const HANDLER_FUNCTIONS: [&str; 6] =
-    ["watches", "init", "on-add", "on-update", "on-delete", "on-synced"];
-
-/// What a handler may import: the contract, and WASI without authority.
-const IMPORTED_PACKAGES: [&str; 2] = ["informerd:handler/", "wasi:"];

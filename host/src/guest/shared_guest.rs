@@ -3,26 +3,25 @@
 //! A handler that watches several resources has one listener for each, and one guest for all of them:
 //! calls into an instance never overlap.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use informer::{Object, QueueKind};
 use tokio::sync::Mutex;
-use wasmtime::Store;
 
-use super::bindings::HandlerModule;
-use super::bindings::informerd::handler::types::{Failure, ObjectKey};
-use super::imports::{GuestLog, GuestState};
-use super::instance::{CallError, Instance};
+use super::bindings::informerd::handler::types::Failure;
+use super::call_objects::CallObject;
+use super::imports::GuestLog;
+use super::instance::CallError;
 use super::limits::GuestLimits;
-use super::log_budget::{REASON_BYTES_MAX, one_line};
+use super::live_guest::LiveGuest;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
+use super::readable_cache::{ReadableCache, ReadableCollection};
 
 /// A started guest. Clones are the same one.
 #[derive(Clone)]
 pub struct SharedGuest {
     recipe: Arc<Recipe>,
     /// None after a call that failed, until the next one.
-    instance: Arc<Mutex<Option<Instance>>>,
+    alive: Arc<Mutex<Option<LiveGuest>>>,
 }
 
 /// All that it takes to make an instance.
@@ -30,15 +29,25 @@ struct Recipe {
     module: GuestModule,
     limits: GuestLimits,
     /// The handler spec's `config` as JSON text.
-    config: String,
+    config: Arc<str>,
     log: GuestLog,
+    cache: Arc<OnceLock<ReadableCache>>,
+}
+
+/// Why an instance could not be made ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("in {at} it {error}")]
+pub struct StartError {
+    /// What was going on: an export, or instantiation.
+    pub(super) at: &'static str,
+    pub(super) error: CallError,
 }
 
 /// What one notification asks of the guest.
 pub(super) enum Call {
-    Add { key: ObjectKey, object: Arc<Object>, in_initial_list: bool },
-    Update { key: ObjectKey, old: Arc<Object>, new: Arc<Object> },
-    Delete { key: ObjectKey, last: Arc<Object>, final_state_unknown: bool },
+    Add { object: CallObject, in_initial_list: bool },
+    Update { old: CallObject, new: CallObject },
+    Delete { last: CallObject, final_state_unknown: bool },
     Synced,
 }
 
@@ -51,83 +60,59 @@ impl SharedGuest {
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
         let log = GuestLog::new(handler_name);
-        let recipe = Recipe { module, limits, config, log };
-        let mut instance = recipe.instantiate().await?;
-        let watches = instance
-            .call(true, async |guest, store| {
-                guest.informerd_handler_handler().call_watches(store).await
-            })
-            .await?;
-        recipe.init(&mut instance).await?;
-        let watches = watches.into_iter().map(|watch| WatchDeclaration {
-            api_version: watch.api_version,
-            kind: watch.kind,
-            namespaces: watch.namespaces,
-            label_selector: watch.label_selector,
-            field_selector: watch.field_selector,
-            queue: QueueKind::default(),
-        });
-        let watches = watches.collect();
-        let instance = Arc::new(Mutex::new(Some(instance)));
-        Ok((Self { recipe: Arc::new(recipe), instance }, watches))
+        let (config, cache) = (config.into(), Arc::default());
+        let recipe = Recipe { module, limits, config, log, cache };
+        let mut guest = recipe.instantiate().await?;
+        let watches = guest.watches().await?;
+        guest.init().await?;
+        let alive = Arc::new(Mutex::new(Some(guest)));
+        Ok((Self { recipe: Arc::new(recipe), alive }, watches))
+    }
+
+    /// What the module watches when it has no configuration. It is not started.
+    pub async fn declared_watches(
+        module: GuestModule,
+        limits: GuestLimits,
+    ) -> Result<Vec<WatchDeclaration>, ModuleError> {
+        let log = GuestLog::new("inspect");
+        let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
+        Ok(recipe.instantiate().await?.watches().await?)
+    }
+
+    /// Whether the module imports the cache.
+    pub fn reads_cache(&self) -> bool {
+        self.recipe.module.interfaces().imports("cache")
+    }
+
+    /// From now on the guest may read these. Only the first time counts.
+    pub fn let_read(&self, collections: Vec<ReadableCollection>) {
+        let handler = self.recipe.log.handler().into();
+        let _ = self.recipe.cache.set(ReadableCache::new(handler, collections));
     }
 
     /// Makes one call, in a fresh instance if the call before failed.
     pub(super) async fn call(&self, call: Call) -> Result<Result<(), Failure>, CallError> {
-        let mut alive = self.instance.lock().await;
-        // Taken out, so that an instance whose call fails, or is cut off, is not used again.
-        let mut instance = match alive.take() {
-            Some(instance) => instance,
+        let mut alive = self.alive.lock().await;
+        // Taken out, so that a guest whose call fails, or is cut off, is not used again.
+        let mut guest = match alive.take() {
+            Some(guest) => guest,
             None => {
-                let mut instance = self.recipe.instantiate().await?;
-                self.recipe.init(&mut instance).await?;
-                instance
+                let not_started = |error: StartError| CallError::NotStarted(error.to_string());
+                let mut guest = self.recipe.instantiate().await.map_err(not_started)?;
+                guest.init().await.map_err(not_started)?;
+                guest
             }
         };
-        let answer =
-            instance.call(false, async |guest, store| call.make(guest, store).await).await?;
-        *alive = Some(instance);
+        let answer = guest.deliver(&call).await?;
+        *alive = Some(guest);
         Ok(answer)
     }
 }
 
 impl Recipe {
-    async fn instantiate(&self) -> Result<Instance, CallError> {
-        Instance::new(&self.module, &self.limits, self.log.clone()).await
-    }
-
-    async fn init(&self, instance: &mut Instance) -> Result<(), CallError> {
-        let init = instance.call(true, async |guest, store| {
-            guest.informerd_handler_handler().call_init(store, &self.config).await
-        });
-        let refused =
-            |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
-        init.await?.map_err(refused)
-    }
-}
-
-impl Call {
-    async fn make(
-        &self,
-        guest: &HandlerModule,
-        store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<Result<(), Failure>> {
-        let handler = guest.informerd_handler_handler();
-        let objects = &mut store.data_mut().call_objects;
-        match self {
-            Self::Add { key, object, in_initial_list } => {
-                let object = objects.ticket(object);
-                handler.call_on_add(store, key, object, *in_initial_list).await
-            }
-            Self::Update { key, old, new } => {
-                let (old, new) = (objects.ticket(old), objects.ticket(new));
-                handler.call_on_update(store, key, old, new).await
-            }
-            Self::Delete { key, last, final_state_unknown } => {
-                let last = objects.ticket(last);
-                handler.call_on_delete(store, key, last, *final_state_unknown).await
-            }
-            Self::Synced => handler.call_on_synced(store).await,
-        }
+    async fn instantiate(&self) -> Result<LiveGuest, StartError> {
+        let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
+        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache).await;
+        guest.map_err(|error| StartError { at: "its instantiation", error })
     }
 }

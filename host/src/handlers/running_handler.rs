@@ -4,14 +4,14 @@
 //! out:  registrations at the informers of what it watches
 //! runs: one task per handler until it is registered or has failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use informer::{
-    DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, SharedInformer,
+    DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, IndexError, SharedInformer,
     SharedInformerOptions,
 };
 use tokio::sync::{Semaphore, watch};
@@ -20,14 +20,18 @@ use tokio::time::{sleep, timeout};
 use super::directory::HandlerFile;
 use super::registry::Surroundings;
 use crate::api_server::{ApiListerWatcher, KindError, WatchedResource, find_kind};
-use crate::guest::{GuestHandler, GuestModule, SharedGuest, WatchDeclaration};
+use crate::guest::{
+    GuestHandler, GuestModule, OWNER_INDEX, ReadableCollection, SharedGuest, WatchDeclaration,
+    owners,
+};
 
 /// Where a handler stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandlerState {
     /// Its module is read, compiled and started.
     Loading,
-    /// The server does not tell what it serves; it is asked again.
+    /// The server does not tell what it serves, or does not list what the handler reads; it is asked
+    /// again.
     Unreachable(String),
     /// The server does not serve a kind that it watches; it is asked again.
     UnknownKind(String),
@@ -60,6 +64,8 @@ pub(super) struct RunningHandler {
     file: HandlerFile,
     state: watch::Sender<HandlerState>,
     registrations: Mutex<Vec<Arc<HandlerRegistration>>>,
+    /// Informers of what it may read and does not watch.
+    granted: Mutex<Vec<SharedInformer>>,
 }
 
 impl RunningHandler {
@@ -68,6 +74,7 @@ impl RunningHandler {
             file,
             state: watch::Sender::new(HandlerState::Loading),
             registrations: Mutex::default(),
+            granted: Mutex::default(),
         }
     }
 
@@ -121,15 +128,27 @@ impl RunningHandler {
                 }
             }
         }
-        if resources.len() > RESOURCES_MAX {
-            let count = resources.len();
-            return Err(format!("it watches {count} resources, more than {RESOURCES_MAX}"));
+        let granted = self.find_granted(at, &guest, &resources).await?;
+        if resources.len() + granted.len() > RESOURCES_MAX {
+            let count = resources.len() + granted.len();
+            return Err(format!(
+                "it watches or reads {count} resources, more than {RESOURCES_MAX}"
+            ));
+        }
+        let informers: Vec<SharedInformer> = resources.iter().map(|it| informer(at, it)).collect();
+        if guest.reads_cache() {
+            let granted_informers: Vec<_> = granted.iter().map(|it| informer(at, it)).collect();
+            // They have no registration that would keep them.
+            *self.granted.lock().unwrap_or_else(PoisonError::into_inner) =
+                granted_informers.clone();
+            let resources = resources.iter().chain(&granted);
+            let informers = informers.iter().chain(&granted_informers);
+            self.open_cache(&guest, resources.zip(informers).collect()).await?;
         }
         let unsynced_watches = Arc::new(AtomicUsize::new(resources.len()));
-        for resource in &resources {
+        for (resource, informer) in resources.iter().zip(&informers) {
             let kind = resource.kind.clone();
             let handler = GuestHandler::new(name, kind, guest.clone(), unsynced_watches.clone());
-            let informer = informer(at, resource);
             let options = HandlerOptions {
                 delivery: spec.delivery(),
                 resync_period: spec.delivery.resync_period,
@@ -139,6 +158,64 @@ impl RunningHandler {
             self.registrations().push(Arc::new(registration));
         }
         Ok(resources)
+    }
+
+    /// What the handler may read and does not watch.
+    async fn find_granted(
+        &self,
+        at: &Surroundings,
+        guest: &SharedGuest,
+        watched: &[WatchedResource],
+    ) -> Result<Vec<WatchedResource>, String> {
+        let grants = self.file.spec.read_grants();
+        if !grants.is_empty() && !guest.reads_cache() {
+            let handler = &*self.file.name;
+            tracing::warn!(handler, "spec.grants.read is of no use: the module imports no cache");
+            return Ok(Vec::new());
+        }
+        let mut granted = Vec::<WatchedResource>::new();
+        for grant in &grants {
+            for resource in self.find(at, grant).await? {
+                let mut known = watched.iter().chain(&granted);
+                if !known.any(|it| it.is_same_collection(&resource)) {
+                    granted.push(resource);
+                }
+            }
+        }
+        Ok(granted)
+    }
+
+    /// Lets the guest read these, when all of them have been listed: to a handler, a cache that is
+    /// still being filled would look like one without objects.
+    async fn open_cache(
+        &self,
+        guest: &SharedGuest,
+        informers: Vec<(&WatchedResource, &SharedInformer)>,
+    ) -> Result<(), String> {
+        let mut collections = Vec::new();
+        for (resource, informer) in informers {
+            match informer.add_index(OWNER_INDEX, Arc::new(owners)).await {
+                // Another handler reads it too.
+                Ok(()) | Err(IndexError::Exists(_)) => {}
+                Err(error @ IndexError::Unknown(_)) => return Err(error.to_string()),
+            }
+            loop {
+                match timeout(LIST_NOTICE, informer.wait_for_sync()).await {
+                    Ok(true) => break,
+                    Ok(false) => return Err(format!("the informer of {resource} has ended")),
+                    Err(_) => self.waits(HandlerState::Unreachable(format!(
+                        "it reads {resource} from the cache, which could not be listed yet"
+                    ))),
+                }
+            }
+            collections.push(ReadableCollection {
+                kind: Arc::new(resource.kind.clone()),
+                namespace: resource.namespace.clone(),
+                lister: informer.lister().clone(),
+            });
+        }
+        guest.let_read(collections);
+        Ok(())
     }
 
     async fn start(
@@ -157,8 +234,7 @@ impl RunningHandler {
             .map_err(|error| format!("compiling the module ended early: {error}"))?
             .map_err(|error| error.to_string())?;
         drop(turn);
-        let config = spec.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
-        let (name, limits) = (name.clone(), spec.limits());
+        let (name, config, limits) = (name.clone(), spec.config_json(), spec.limits());
         let started =
             at.guests.spawn(async move { SharedGuest::start(module, &name, config, limits).await });
         started
@@ -227,7 +303,9 @@ impl RunningHandler {
     pub(super) async fn drain(&self, deadline: Duration) -> usize {
         // Kept, so that what became of the notifications can still be told.
         let registrations = self.registrations().clone();
-        join_all(registrations.iter().map(|it| it.remove(deadline))).await.into_iter().sum()
+        let left = join_all(registrations.iter().map(|it| it.remove(deadline))).await;
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        left.into_iter().sum()
     }
 
     pub(super) fn status(&self) -> HandlerStatus {
@@ -282,7 +360,8 @@ fn check_path_parts(watch: &WatchDeclaration) -> Result<(), String> {
     Ok(())
 }
 
-async fn read_module(module: &PathBuf) -> Result<Vec<u8>, String> {
+/// The module's bytes. An error names the file.
+pub(crate) async fn read_module(module: &Path) -> Result<Vec<u8>, String> {
     let named = |error: std::io::Error| format!("module {}: {error}", module.display());
     let metadata = tokio::fs::metadata(module).await.map_err(named)?;
     if !metadata.is_file() {
@@ -306,6 +385,9 @@ const RESOURCES_MAX: usize = 64;
 
 /// How long the server may take to tell what it serves.
 const FIND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a list may take before it is said that the handler waits for it.
+const LIST_NOTICE: Duration = Duration::from_secs(10);
 
 /// How often the server is asked again for a kind that it does not serve.
 const KIND_RETRY_MIN: Duration = Duration::from_secs(1);

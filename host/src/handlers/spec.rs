@@ -36,7 +36,7 @@ pub struct HandlerSpec {
     /// If there is any, these count and not what the module declares.
     #[serde(default)]
     pub watches: Vec<WatchSpec>,
-    /// Given to the module's `init` as JSON text.
+    /// What the module reads as its configuration: a mapping.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
     /// What the module may use.
@@ -45,6 +45,9 @@ pub struct HandlerSpec {
     /// How it is served.
     #[serde(default)]
     pub delivery: DeliverySpec,
+    /// What it may do beyond what every module may.
+    #[serde(default)]
+    pub grants: GrantsSpec,
 }
 
 /// Where the wasm is.
@@ -113,6 +116,28 @@ pub struct DeliverySpec {
     pub resync_period: Option<Duration>,
 }
 
+/// What the module may do beyond what every module may.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantsSpec {
+    /// What it may read from the cache beside what it watches.
+    #[serde(default)]
+    pub read: Vec<ReadGrant>,
+}
+
+/// A kind that may be read from the cache.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadGrant {
+    /// For example `apps/v1`.
+    pub api_version: String,
+    /// For example `Deployment`.
+    pub kind: String,
+    /// Empty: all of them, or a cluster-scoped kind.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+}
+
 impl HandlerSpec {
     /// Reads a document: the handler's name and what it says. Errors name the place and the field.
     pub fn from_yaml(text: &str) -> Result<(String, HandlerSpec), String> {
@@ -137,7 +162,24 @@ impl HandlerSpec {
             config: None,
             limits: LimitsSpec::default(),
             delivery: DeliverySpec::default(),
+            grants: GrantsSpec::default(),
         }
+    }
+
+    /// The configuration as JSON text.
+    pub fn config_json(&self) -> String {
+        self.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string)
+    }
+
+    /// What may be read beside the watches, in the form of a watch of everything in it.
+    pub fn read_grants(&self) -> Vec<WatchDeclaration> {
+        let grants = self.grants.read.iter().map(|grant| WatchDeclaration {
+            api_version: grant.api_version.clone(),
+            kind: grant.kind.clone(),
+            namespaces: grant.namespaces.clone(),
+            ..WatchDeclaration::default()
+        });
+        grants.collect()
     }
 
     /// The watches in the form that modules declare.
@@ -183,10 +225,17 @@ impl HandlerSpec {
         if delivery.backoff > BACKOFF_MAX {
             return Err(format!("spec.delivery.backoff must be at most {BACKOFF_MAX:?}"));
         }
-        if let Some(config) = &self.config
-            && config.to_string().len() > CONFIG_MAX
-        {
+        if self.config.as_ref().is_some_and(|config| !config.is_object()) {
+            return Err("spec.config must be a mapping".to_owned());
+        }
+        if self.config_json().len() > CONFIG_MAX {
             return Err(format!("spec.config must be at most {CONFIG_MAX} bytes as JSON"));
+        }
+        for (index, grant) in self.grants.read.iter().enumerate() {
+            if grant.api_version.is_empty() || grant.kind.is_empty() {
+                let at = format!("spec.grants.read[{index}].apiVersion");
+                return Err(format!("{at} and kind must not be empty"));
+            }
         }
         self.watches().map(drop)
     }
@@ -254,14 +303,18 @@ mod tests {
              labelSelector: { matchLabels: { app: web } }, queue: in-order }\n  \
              config: { greeting: hello }\n  \
              limits: { memory: 16Mi, cpuPerCall: 50ms }\n  \
-             delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n",
+             delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n  \
+             grants: { read: [{ apiVersion: apps/v1, kind: ReplicaSet, namespaces: [prod] }] }\n",
         )
         .unwrap();
         let watch = &spec.watches().unwrap()[0];
         assert_eq!((&*watch.kind, &*watch.label_selector), ("Pod", "app=web"));
         assert_eq!(watch.queue, QueueKind::InOrder);
         assert_eq!(watch.namespaces, ["prod"]);
-        assert_eq!(spec.config.as_ref().unwrap()["greeting"], "hello");
+        assert_eq!(spec.config_json(), r#"{"greeting":"hello"}"#);
+        let granted = &spec.read_grants()[0];
+        assert_eq!((&*granted.api_version, &*granted.kind), ("apps/v1", "ReplicaSet"));
+        assert_eq!(granted.namespaces, ["prod"]);
         assert_eq!(spec.limits().memory, 16 << 20);
         assert_eq!(spec.limits().cpu_per_call, Duration::from_millis(50));
         assert_eq!(spec.delivery().retries_max, 2);
@@ -274,7 +327,8 @@ mod tests {
         let spec = spec("").unwrap();
         assert_eq!(spec.limits(), GuestLimits::default());
         assert_eq!(spec.delivery(), DeliveryPolicy::default());
-        assert!(spec.watches().unwrap().is_empty());
+        assert!(spec.watches().unwrap().is_empty() && spec.read_grants().is_empty());
+        assert_eq!(spec.config_json(), "{}");
     }
 
     #[test]
@@ -287,6 +341,9 @@ mod tests {
             ("  limits: { cpuPerCall: soon }\n", "soon"),
             ("  delivery: { buffer: 0 }\n", "spec.delivery.buffer"),
             ("  delivery: { backoff: 1h }\n", "spec.delivery.backoff"),
+            ("  config: [1]\n", "spec.config"),
+            ("  grants: { read: [{ apiVersion: v1, kind: \"\" }] }\n", "spec.grants.read[0]"),
+            ("  grants: { write: [] }\n", "write"),
             ("  watches: [{ kind: Pod }]\n", "apiVersion"),
             (
                 "  watches: [{ apiVersion: v1, kind: Pod, queue: fifo }]\n",
