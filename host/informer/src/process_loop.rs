@@ -166,7 +166,11 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn take_in(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
         let queue = &mut self.queue;
-        self.reflected_version = Some(reflected.resource_version().to_owned());
+        let resource_version = reflected.resource_version();
+        // An object without a version says nothing of it.
+        if !resource_version.is_empty() {
+            self.reflected_version = Some(resource_version.to_owned());
+        }
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
             Reflected::Updated(object) => queue.update(object).err().into_iter().collect(),

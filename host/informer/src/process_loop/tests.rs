@@ -271,6 +271,14 @@ async fn the_cache_is_at_the_version_up_to_which_everything_is_applied() {
     assert_eq!(looping.lister.resource_version(), "20");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_object_without_a_version_leaves_the_cache_at_the_one_it_has() {
+    let (looping, queue) = Looping::listed("10 a@5").await;
+    looping.updated("a@").await;
+    assert_eq!(told(&queue), ["updated a@5 a@"]);
+    assert_eq!(looping.lister.resource_version(), "10");
+}
+
 /// client-go: SI-10.
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_joins_is_told_what_is_cached_and_then_what_follows() {
