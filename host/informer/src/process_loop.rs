@@ -252,13 +252,10 @@ fn handle_deltas(
 ) {
     while let Some(delta) = deltas.front() {
         match delta {
-            Delta::ReplacedAll { .. } => {
-                if let Some(Delta::ReplacedAll { resource_version, objects, left_out }) =
-                    deltas.pop_front()
-                {
-                    let list = List { resource_version, objects, left_out };
-                    replace_all(indexer, list, in_initial_list, changes);
-                }
+            Delta::ReplacedAll { resource_version, objects, left_out } => {
+                let list = List { resource_version, objects, left_out };
+                replace_all(indexer, list, in_initial_list, changes);
+                deltas.pop_front();
             }
             Delta::SyncAll => {
                 let objects = indexer.lister().list();
@@ -314,10 +311,10 @@ fn apply_each(
 }
 
 /// The parts of [`Delta::ReplacedAll`].
-struct List {
-    resource_version: String,
-    objects: Vec<Arc<Object>>,
-    left_out: Vec<ObjectKey>,
+struct List<'a> {
+    resource_version: &'a str,
+    objects: &'a [Arc<Object>],
+    left_out: &'a [ObjectKey],
 }
 
 /// Swaps the whole cache, and finds out what that changed: deletions first, then each object in the
@@ -326,7 +323,7 @@ struct List {
 /// client-go: PD-6. Unlike there, an object that a list has twice is added once.
 fn replace_all(
     indexer: &mut Indexer,
-    List { resource_version, objects, left_out }: List,
+    List { resource_version, objects, left_out }: List<'_>,
     in_initial_list: bool,
     changes: &mut Vec<Change>,
 ) {
@@ -334,12 +331,12 @@ fn replace_all(
     let kept = left_out.iter().filter_map(|key| lister.get(key));
     let new: Vec<_> = objects.iter().cloned().chain(kept).collect();
     let listed: HashSet<&ObjectKey> = new.iter().map(|object| &object.key).collect();
-    let mut states = indexer.replace(new.clone(), resource_version);
+    let mut states = indexer.replace(new.clone(), resource_version.to_owned());
     let gone = states.values().filter(|last| !listed.contains(&last.key));
     changes.extend(gone.map(|last| Change::of_deletion(last.clone(), true)));
     for object in objects {
         let old = states.insert(object.key.clone(), object.clone());
-        changes.extend(Change::of_state(old, object, in_initial_list));
+        changes.extend(Change::of_state(old, object.clone(), in_initial_list));
     }
 }
 
