@@ -72,8 +72,8 @@ Usage: cargo xtask <job>
                 to notice. --nightly: 100 times as many traces. --json: one line at the end.
 
 All jobs set up what they need and say so. Beforehand there must be Rust with rustup
-(https://rustup.rs), and for `test` and `conformance` Go (https://go.dev/dl) or KUBEBUILDER_ASSETS, a folder that
-holds etcd and kube-apiserver.
+(https://rustup.rs), and for `test` and `conformance` Go (https://go.dev/dl). KUBEBUILDER_ASSETS may
+name a folder that holds etcd and kube-apiserver; else they are built with Go.
 ";
 
 /// As clap's, and the shell's own.
