@@ -91,7 +91,10 @@ impl<Q: Queue> ProcessLoop<Q> {
                 reflected = self.reflected.recv() => match reflected {
                     Some(reflected) => {
                         self.take_in(reflected);
-                        self.take_in_what_waits();
+                        // What follows the first list is told after `Synced`.
+                        if *self.has_synced.borrow() {
+                            self.take_in_what_waits();
+                        }
                     }
                     None => self.queue.close(),
                 },

@@ -179,6 +179,26 @@ async fn the_first_list_is_marked_and_followed_by_synced() {
     assert_eq!(looping.cached(), ["a@5", "b@7", "c@11"]);
 }
 
+/// Also if it has been seen before the first list is applied.
+#[tokio::test(start_paused = true)]
+async fn what_follows_the_first_list_is_told_after_synced() {
+    for (first, told_first) in [(vec![], vec![]), (vec!["a@5"], vec!["added a@5 initial"])] {
+        let looping = Looping::start();
+        let queue = looping.join(None).await;
+        let list = Reflected::Replaced {
+            objects: first.into_iter().map(object).collect(),
+            left_out: LeftOut::default(),
+            resource_version: "10".to_owned(),
+        };
+        looping.reflected.try_send(list).unwrap();
+        looping.reflected.try_send(Reflected::Added(object("b@11"))).unwrap();
+        looping.reflected.try_send(Reflected::Updated(object("b@12"))).unwrap();
+        settle().await;
+        let follows = ["synced", "added b@11", "updated b@11 b@12"];
+        assert_eq!(told(&queue), [told_first, follows.to_vec()].concat());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_empty_first_list_is_a_list() {
     let looping = Looping::start();
