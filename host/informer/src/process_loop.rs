@@ -130,7 +130,7 @@ impl<Q: Queue> ProcessLoop<Q> {
             }
             left = left.saturating_sub(processed);
             since_yield += processed;
-            if since_yield >= POPS_PER_TURN {
+            if since_yield >= ITEMS_PER_TURN {
                 since_yield = 0;
                 tokio::task::yield_now().await;
             }
@@ -388,8 +388,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 /// client-go: `wait.Until(c.processLoop, time.Second, ...)`.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Other tasks get their turn after this many objects of a long list.
-const POPS_PER_TURN: usize = 256;
+/// Other tasks get their turn after this many items, or after a batch that has more.
+const ITEMS_PER_TURN: usize = 256;
 
 #[cfg(test)]
 mod tests;

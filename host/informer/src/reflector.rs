@@ -56,8 +56,8 @@ impl Reflected {
     }
 }
 
-/// Items between reflector and process loop; then the socket waits. Enough to keep both busy, and
-/// at 7 KB an object below 8 MB.
+/// Items between reflector and process loop; then the socket waits. The process loop takes in as many
+/// at a time. Enough to keep both busy, and at 7 KB an object below 8 MB for each.
 pub(crate) const REFLECTED_MAX: usize = 1024;
 
 pub(crate) struct Reflector<L: ListerWatcher> {
