@@ -40,7 +40,7 @@ impl DeltaFifo {
     /// Puts an item back, unless newer deltas of its key are queued or nothing is left of it.
     ///
     /// client-go: `AddIfNotPresent`.
-    pub fn add_if_not_present(&mut self, key: ObjectKey, deltas: Deltas) {
+    fn add_if_not_present(&mut self, key: ObjectKey, deltas: Deltas) {
         if !deltas.is_empty() && !self.items.contains_key(&key) {
             self.queue.push_back(key.clone());
             self.items.insert(key, deltas);

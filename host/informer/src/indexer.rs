@@ -153,9 +153,9 @@ impl Default for Indexer {
 
 impl Transaction<'_> {
     /// Stores the object and gives the one it took the place of. The cache is then at the object's
-    /// resource version.
+    /// resource version, if it has one.
     pub fn update(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        self.0.resource_version = object.resource_version.to_string();
+        self.0.reached(&object.resource_version);
         self.0.store(object)
     }
 
@@ -169,7 +169,7 @@ impl Transaction<'_> {
     /// the deletion, if one is given.
     pub fn delete(&mut self, key: &ObjectKey, deleted_at: Option<&str>) -> Option<Arc<Object>> {
         if let Some(resource_version) = deleted_at {
-            self.0.resource_version = resource_version.to_owned();
+            self.0.reached(resource_version);
         }
         let old = self.0.objects.remove(key);
         self.0.reindex(key, old.as_deref(), None);
@@ -277,6 +277,13 @@ impl Lister {
 impl Cache {
     fn index(&self, name: &str) -> Result<&Index, IndexError> {
         self.indices.get(name).ok_or_else(|| IndexError::Unknown(name.to_owned()))
+    }
+
+    /// An object without a version, since a server or a transform left it out, says nothing of it.
+    fn reached(&mut self, resource_version: &str) {
+        if !resource_version.is_empty() {
+            self.resource_version = resource_version.to_owned();
+        }
     }
 
     fn store(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {

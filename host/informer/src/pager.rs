@@ -22,6 +22,8 @@ pub(crate) struct List {
     pub(crate) objects: Vec<Arc<Object>>,
     pub(crate) rejected: Vec<String>,
     pub(crate) left_out: LeftOut,
+    /// An object is in an older state than the one that could not be read.
+    pub(crate) outdated: bool,
     /// More than one page was read.
     pub(crate) paginated: bool,
 }

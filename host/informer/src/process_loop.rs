@@ -91,7 +91,10 @@ impl<Q: Queue> ProcessLoop<Q> {
                 reflected = self.reflected.recv() => match reflected {
                     Some(reflected) => {
                         self.take_in(reflected);
-                        self.take_in_what_waits();
+                        // What follows the first list is told after `Synced`.
+                        if *self.has_synced.borrow() {
+                            self.take_in_what_waits();
+                        }
                     }
                     None => self.queue.close(),
                 },
@@ -127,7 +130,7 @@ impl<Q: Queue> ProcessLoop<Q> {
             }
             left = left.saturating_sub(processed);
             since_yield += processed;
-            if since_yield >= POPS_PER_TURN {
+            if since_yield >= ITEMS_PER_TURN {
                 since_yield = 0;
                 tokio::task::yield_now().await;
             }
@@ -166,7 +169,11 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn take_in(&mut self, reflected: Reflected) {
         let known_objects = self.indexer.lister();
         let queue = &mut self.queue;
-        self.reflected_version = Some(reflected.resource_version().to_owned());
+        let resource_version = reflected.resource_version();
+        // An object without a version says nothing of it.
+        if !resource_version.is_empty() {
+            self.reflected_version = Some(resource_version.to_owned());
+        }
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
             Reflected::Updated(object) => queue.update(object).err().into_iter().collect(),
@@ -248,13 +255,10 @@ fn handle_deltas(
 ) {
     while let Some(delta) = deltas.front() {
         match delta {
-            Delta::ReplacedAll { .. } => {
-                if let Some(Delta::ReplacedAll { resource_version, objects, left_out }) =
-                    deltas.pop_front()
-                {
-                    let list = List { resource_version, objects, left_out };
-                    replace_all(indexer, list, in_initial_list, changes);
-                }
+            Delta::ReplacedAll { resource_version, objects, left_out } => {
+                let list = List { resource_version, objects, left_out };
+                replace_all(indexer, list, in_initial_list, changes);
+                deltas.pop_front();
             }
             Delta::SyncAll => {
                 let objects = indexer.lister().list();
@@ -310,10 +314,10 @@ fn apply_each(
 }
 
 /// The parts of [`Delta::ReplacedAll`].
-struct List {
-    resource_version: String,
-    objects: Vec<Arc<Object>>,
-    left_out: Vec<ObjectKey>,
+struct List<'a> {
+    resource_version: &'a str,
+    objects: &'a [Arc<Object>],
+    left_out: &'a [ObjectKey],
 }
 
 /// Swaps the whole cache, and finds out what that changed: deletions first, then each object in the
@@ -322,7 +326,7 @@ struct List {
 /// client-go: PD-6. Unlike there, an object that a list has twice is added once.
 fn replace_all(
     indexer: &mut Indexer,
-    List { resource_version, objects, left_out }: List,
+    List { resource_version, objects, left_out }: List<'_>,
     in_initial_list: bool,
     changes: &mut Vec<Change>,
 ) {
@@ -330,12 +334,12 @@ fn replace_all(
     let kept = left_out.iter().filter_map(|key| lister.get(key));
     let new: Vec<_> = objects.iter().cloned().chain(kept).collect();
     let listed: HashSet<&ObjectKey> = new.iter().map(|object| &object.key).collect();
-    let mut states = indexer.replace(new.clone(), resource_version);
+    let mut states = indexer.replace(new.clone(), resource_version.to_owned());
     let gone = states.values().filter(|last| !listed.contains(&last.key));
     changes.extend(gone.map(|last| Change::of_deletion(last.clone(), true)));
     for object in objects {
         let old = states.insert(object.key.clone(), object.clone());
-        changes.extend(Change::of_state(old, object, in_initial_list));
+        changes.extend(Change::of_state(old, object.clone(), in_initial_list));
     }
 }
 
@@ -384,8 +388,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 /// client-go: `wait.Until(c.processLoop, time.Second, ...)`.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Other tasks get their turn after this many objects of a long list.
-const POPS_PER_TURN: usize = 256;
+/// Other tasks get their turn after this many items, or after a batch that has more.
+const ITEMS_PER_TURN: usize = 256;
 
 #[cfg(test)]
 mod tests;

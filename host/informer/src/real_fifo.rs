@@ -67,9 +67,14 @@ impl RealFifo {
         transformed(self.transform.as_ref(), object)
     }
 
-    /// The newest item of a key.
-    fn newest(&self, key: &ObjectKey) -> Option<&Delta> {
-        self.items.iter().rev().find(|delta| delta.key() == Some(key))
+    /// What is queued last of a key, if anything: its state, or that a list does not have it.
+    fn newest(&self, key: &ObjectKey) -> Option<Option<&Arc<Object>>> {
+        let of_key = |object: &&Arc<Object>| object.key == *key;
+        self.items.iter().rev().find_map(|delta| match delta {
+            Delta::ReplacedAll { left_out, .. } if left_out.contains(key) => None,
+            Delta::ReplacedAll { objects, .. } => Some(objects.iter().rev().find(of_key)),
+            delta => delta.object().filter(of_key).map(Some),
+        })
     }
 
     /// Every object that the consumer knows or may come to know by what is queued.
@@ -187,8 +192,10 @@ impl Queue for RealFifo {
                 Ok(())
             }
             Err(error) => {
-                let queued = self.newest(&key).and_then(Delta::object).cloned();
-                let last = queued.or_else(|| known_objects.get(&key));
+                let last = match self.newest(&key) {
+                    Some(queued) => queued.cloned(),
+                    None => known_objects.get(&key),
+                };
                 self.items.extend(last.map(Delta::DeletedFinalStateUnknown));
                 Err(error)
             }

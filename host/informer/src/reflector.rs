@@ -56,8 +56,8 @@ impl Reflected {
     }
 }
 
-/// Items between reflector and process loop; then the socket waits. Enough to keep both busy, and
-/// at 7 KB an object below 8 MB.
+/// Items between reflector and process loop; then the socket waits. The process loop takes in as many
+/// at a time. Enough to keep both busy, and at 7 KB an object below 8 MB for each.
 pub(crate) const REFLECTED_MAX: usize = 1024;
 
 pub(crate) struct Reflector<L: ListerWatcher> {
@@ -192,9 +192,9 @@ impl<L: ListerWatcher> Reflector<L> {
 
     /// A complete list was read.
     async fn replace(&mut self, list: List) -> Result<(), Stop> {
-        let List { objects, left_out, resource_version, .. } = list;
+        let List { objects, left_out, outdated, resource_version, .. } = list;
         self.is_last_version_unavailable = false;
-        self.in_doubt = left_out.others;
+        self.in_doubt = left_out.others || outdated;
         self.listed_at = Instant::now();
         self.counters.lists.add(1);
         self.status.send_modify(|status| {
@@ -274,6 +274,7 @@ impl<L: ListerWatcher> Reflector<L> {
                 .ok_or(WatchListFailed::CutShort)?;
             match event? {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    rejected.remove(&object.key);
                     if objects.insert(object.key.clone(), object).is_none() {
                         deadline = Instant::now() + WATCH_LIST_STALLED_AFTER;
                         self.status.send_modify(|status| status.listed = objects.len());
@@ -284,10 +285,12 @@ impl<L: ListerWatcher> Reflector<L> {
                     rejected.remove(&object.key);
                 }
                 WatchEvent::Bookmark { resource_version, initial_events_end: true } => {
+                    let outdated = rejected.iter().any(|key| objects.contains_key(key));
                     rejected.retain(|key| !objects.contains_key(key));
                     let left_out = LeftOut { keys: rejected.into_iter().collect(), others };
                     let objects = objects.into_values().collect();
-                    let list = List { resource_version, objects, left_out, ..List::default() };
+                    let rest = List::default();
+                    let list = List { resource_version, objects, left_out, outdated, ..rest };
                     return Ok((watch, list));
                 }
                 WatchEvent::Bookmark { .. } => {}

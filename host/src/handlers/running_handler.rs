@@ -197,7 +197,7 @@ impl RunningHandler {
             match informer.add_index(OWNER_INDEX, Arc::new(owners)).await {
                 // Another handler reads it too.
                 Ok(()) | Err(IndexError::Exists(_)) => {}
-                Err(error @ IndexError::Unknown(_)) => return Err(error.to_string()),
+                Err(error) => return Err(error.to_string()),
             }
             loop {
                 match timeout(LIST_NOTICE, informer.wait_for_sync()).await {

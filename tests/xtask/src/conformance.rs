@@ -24,14 +24,15 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// Runs everything; fails if anything differs, or a mutant was not caught.
+/// Runs everything; fails if anything differs, or a mutant was not caught. Where tests fail, the rest
+/// is still compared.
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     println!("\n-- Scenarios of client-go's own tests, and the table of differences");
-    let scenarios = scenarios()?;
+    let (scenarios, scenario_tests) = scenarios()?;
     println!("\n-- Traces through both");
     let traces = traces(workspace, options.nightly)?;
     println!("\n-- Side by side on one API server");
-    side_by_side()?;
+    let side_by_side = side_by_side();
     println!("\n-- Mutants: bugs that the traces must notice");
     let mutants = mutants::run(workspace)?;
 
@@ -62,6 +63,8 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     if options.json {
         println!("{report}");
     }
+    scenario_tests?;
+    side_by_side?;
     let missing: Vec<usize> =
         (1..=SCENARIOS).filter(|number| !scenarios.contains(number)).collect();
     ensure!(missing.is_empty(), "no test passed for the scenarios {missing:?}");
@@ -70,14 +73,16 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of the scenarios of which every test passed. One that fails ends the run.
-fn scenarios() -> Result<BTreeSet<usize>> {
+/// The numbers of the scenarios of which every test passed, and whether all of these tests did.
+fn scenarios() -> Result<(BTreeSet<usize>, Result<()>)> {
     let mut tests = cargo();
-    tests.args(["test", "--package", "informer", "--", "scenario_", "differences"]);
+    tests.args(["test", "--package", "informer", "--no-fail-fast"]);
+    tests.args(["--", "scenario_", "differences"]);
     let (status, lines) = run_echoing(&mut tests)?;
-    ensure!(status.success(), "`{}` failed ({status})", line(&tests));
-    let passed = lines.iter().filter_map(|line| line.strip_suffix(" ... ok"));
-    Ok(passed.filter_map(scenario_number).collect())
+    let numbers = |end: &str| -> BTreeSet<usize> {
+        lines.iter().filter_map(|it| it.strip_suffix(end)).filter_map(scenario_number).collect()
+    };
+    Ok((&numbers(" ... ok") - &numbers(" ... FAILED"), succeeded(&tests, status)))
 }
 
 /// `test reflector::tests::scenario_28_reflector_watch_handler` → 28.
@@ -102,7 +107,11 @@ fn side_by_side() -> Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--package", "tests", "--", SIDE_BY_SIDE, "--nocapture"]);
     let (status, _) = run_echoing(&mut tests)?;
-    ensure!(status.success(), "`{}` failed ({status})", line(&tests));
+    succeeded(&tests, status)
+}
+
+fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
+    ensure!(status.success(), "`{}` failed ({status})", line(command));
     Ok(())
 }
 

@@ -100,6 +100,9 @@ fn what_is_not_at_a_version_of_its_own_does_not_move_the_version() {
     assert_eq!(lister.resource_version(), "40");
     indexer.set_resource_version("60".to_owned());
     assert_eq!(lister.resource_version(), "60");
+    indexer.update(object("c@"));
+    indexer.delete(&key("c"), Some(""));
+    assert_eq!(lister.resource_version(), "60");
 }
 
 /// ★27 client-go: `TestCacheTransactionShouldIndexErrors`, where a key function can fail. A key cannot

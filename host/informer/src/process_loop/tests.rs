@@ -179,6 +179,26 @@ async fn the_first_list_is_marked_and_followed_by_synced() {
     assert_eq!(looping.cached(), ["a@5", "b@7", "c@11"]);
 }
 
+/// Also if it has been seen before the first list is applied.
+#[tokio::test(start_paused = true)]
+async fn what_follows_the_first_list_is_told_after_synced() {
+    for (first, told_first) in [(vec![], vec![]), (vec!["a@5"], vec!["added a@5 initial"])] {
+        let looping = Looping::start();
+        let queue = looping.join(None).await;
+        let list = Reflected::Replaced {
+            objects: first.into_iter().map(object).collect(),
+            left_out: LeftOut::default(),
+            resource_version: "10".to_owned(),
+        };
+        looping.reflected.try_send(list).unwrap();
+        looping.reflected.try_send(Reflected::Added(object("b@11"))).unwrap();
+        looping.reflected.try_send(Reflected::Updated(object("b@12"))).unwrap();
+        settle().await;
+        let follows = ["synced", "added b@11", "updated b@11 b@12"];
+        assert_eq!(told(&queue), [told_first, follows.to_vec()].concat());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_empty_first_list_is_a_list() {
     let looping = Looping::start();
@@ -269,6 +289,14 @@ async fn the_cache_is_at_the_version_up_to_which_everything_is_applied() {
     assert_eq!(looping.lister.resource_version(), "17", "there was nothing to apply");
     looping.list("20").await;
     assert_eq!(looping.lister.resource_version(), "20");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_without_a_version_leaves_the_cache_at_the_one_it_has() {
+    let (looping, queue) = Looping::listed("10 a@5").await;
+    looping.updated("a@").await;
+    assert_eq!(told(&queue), ["updated a@5 a@"]);
+    assert_eq!(looping.lister.resource_version(), "10");
 }
 
 /// client-go: SI-10.

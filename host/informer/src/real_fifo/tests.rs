@@ -85,6 +85,18 @@ fn a_deletion_whose_transform_fails_is_one_of_the_last_state_that_is_known() {
 }
 
 #[test]
+fn a_deletion_whose_transform_fails_is_compared_with_a_queued_list() {
+    let mut queue = knowing(true, &["b@2", "c@3"], refusing());
+    queue.fifo.replace(vec![object("a@5"), object("c@13")], "20", &queue.known.lister());
+    for deleted in ["a@13", "b@13", "c@13"] {
+        let refused = queue.fifo.delete(object(deleted), &queue.known.lister());
+        assert_eq!(refused, Err("13 is refused".to_owned()));
+    }
+    // The list has no b any more, and left out c, which is cached.
+    assert_eq!(queue.pop_all(), ["replaced-all rv=20 a@5", "unknown a@5", "unknown c@3"]);
+}
+
+#[test]
 fn a_change_before_any_list_ends_the_first_list_even_if_its_transform_fails() {
     let mut queue = knowing(true, &[], refusing());
     assert!(queue.fifo.add(object("a@13")).is_err());
@@ -122,6 +134,20 @@ fn what_cannot_be_applied_goes_behind_the_others_unless_something_newer_is_queue
     queue.add("a@1").update("a@5").add("b@6");
     assert_eq!(pop_failing_on(&mut queue, "a@1"), "");
     assert_eq!(queue.pop_all(), ["updated a@5", "added b@6"]);
+}
+
+#[test]
+fn what_cannot_be_applied_does_not_follow_a_list_that_is_newer() {
+    let mut queue = knowing(true, &[], refusing());
+    for failed in ["a@1", "b@2", "c@3"] {
+        queue.add(failed);
+        queue.fifo.replace(vec![object("a@5"), object("c@13")], "20", &queue.known.lister());
+        assert_eq!(pop_failing_on(&mut queue, failed), "");
+        // C is left out of the list.
+        let last = (failed == "c@3").then_some("added c@3");
+        let expected = ["replaced-all rv=20 a@5"].into_iter().chain(last);
+        assert_eq!(queue.pop_all(), expected.collect::<Vec<_>>());
+    }
 }
 
 #[test]

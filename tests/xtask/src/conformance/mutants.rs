@@ -288,7 +288,7 @@ const MUTANTS: [Mutant; 24] = [
         name: "a deletion does not move the cache's version",
         file: "indexer.rs",
         from: "        if let Some(resource_version) = deleted_at {\n            \
-               self.0.resource_version = resource_version.to_owned();\n        }\n",
+               self.0.reached(resource_version);\n        }\n",
         to: "        let _ = deleted_at;\n",
     },
 ];

@@ -316,3 +316,25 @@ async fn an_initial_object_is_left_out_unless_a_state_of_it_could_be_read() {
     assert_eq!(seen, ["listed rv=3 a@1 b@2 left-out=c"]);
     assert_eq!(reflecting.counters.rejected.get(), 4);
 }
+
+/// What is cached then is older than what was there.
+#[tokio::test(start_paused = true)]
+async fn an_initial_object_whose_newer_state_could_not_be_read_is_listed_again_later() {
+    for (changes, asked) in [
+        ("rejected a", "watch-list rv=11"),
+        ("rejected a; modified a@3", "watch rv=11"),
+        ("rejected a; deleted a@3", "watch rv=11"),
+    ] {
+        let (mut reflecting, _) = start(|server| {
+            server.on_watch_list(&format!("added a@1; {changes}; end rv=10"));
+        })
+        .await;
+        reflecting.asked();
+        for _ in 0..5 {
+            reflecting.server.say("wait 70s; bookmark rv=11");
+        }
+        reflecting.server.say("hang-up");
+        reflecting.seen_within(Duration::from_secs(360)).await;
+        assert_eq!(reflecting.asked()[0], asked, "{changes}");
+    }
+}
