@@ -15,8 +15,10 @@ use crate::guest::{
 };
 use crate::handlers::read_module;
 
-/// What is known of a module. Its JSON form is for machines, its text form for people.
+/// What is known of a module. Its JSON form is for machines, its text form for people; the text leaves
+/// the problem to the error that the command ends with.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// The file.
     pub module: String,
@@ -136,16 +138,17 @@ impl fmt::Display for Inspection {
             None => "none".to_owned(),
         };
         section(f, "module", &[format!("{}, {} bytes", self.module, self.bytes)])?;
+        if self.imports.is_empty() && self.exports.is_empty() {
+            return Ok(());
+        }
         section(f, "contract", &[contract])?;
         section(f, "imports", &lines(&self.imports))?;
         section(f, "exports", &lines(&self.exports))?;
-        match &self.problem {
-            Some(problem) => section(f, "problem", std::slice::from_ref(problem)),
-            None => {
-                section(f, "watches", &lines(&self.watches))?;
-                section(f, "needs", &self.needs)
-            }
+        if self.problem.is_some() {
+            return Ok(());
         }
+        section(f, "watches", &lines(&self.watches))?;
+        section(f, "needs", &self.needs)
     }
 }
 
