@@ -5,6 +5,8 @@
 mod cluster;
 /// Every function of the contract, called by modules of every version of it.
 mod contract;
+/// Every language's audit trail lives through the same and writes the same.
+mod guest_conformance;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.

@@ -6,7 +6,9 @@ mod test_host;
 mod test_objects;
 mod tcp_proxy;
 
-pub use captured_log::{capture_log, deliveries_of, fields_said_by, problems_of, said_by};
+pub use captured_log::{
+    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
