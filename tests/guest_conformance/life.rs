@@ -25,7 +25,9 @@ pub(super) struct Life {
 impl Life {
     pub(super) async fn begin(handler: String) -> Self {
         let address = ([127, 0, 0, 1], 0).into();
-        let server = ApiServer::bind(address, Settings::default()).await.unwrap();
+        // The items of a list have an order, those of a watch-list come in any.
+        let settings = Settings { watch_list: false, ..Settings::default() };
+        let server = ApiServer::bind(address, settings).await.unwrap();
         let proxy = TcpProxy::start(server.local_addr()).await.unwrap();
         let config = Config::new(format!("http://{}", proxy.address()).parse().unwrap());
         let host = TestHost::start(Client::try_from(config).unwrap()).await;
