@@ -11,6 +11,8 @@ mod guest_conformance;
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
+/// Core modules and commands, of languages that cargo does not build.
+mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
 /// The embedded API server answers as a real one does.
