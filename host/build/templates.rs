@@ -66,6 +66,9 @@ fn files(folder: &Path) -> io::Result<Files> {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name == COMPILED_PYTHON {
+                continue;
+            }
             let name = format!("{prefix}{name}");
             if path.is_dir() {
                 folders.push((format!("{name}/"), path));
@@ -79,3 +82,5 @@ fn files(folder: &Path) -> io::Result<Files> {
 
 /// What is in every project.
 const COMMON: &str = "common";
+/// What Python leaves beside the files that it has run.
+const COMPILED_PYTHON: &str = "__pycache__";
