@@ -15,5 +15,7 @@ mod bad_input;
 mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
+/// Projects made by `informerd new`, built, run and changed as their READMEs say.
+mod scaffold;
 /// The embedded API server answers as a real one does.
 mod dev_server_parity;
