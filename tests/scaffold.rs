@@ -23,6 +23,7 @@ macro_rules! languages {
 }
 
 languages! {
+    python
     rust
 }
 
