@@ -1,13 +1,17 @@
-//! What the host makes components with: the texts of `wit/`, and the WASI adapter in binary.
+//! What the host makes components with: the texts of `wit/`, and the WASI adapter in binary. And what
+//! `informerd new` makes projects of.
 //!
-//! out: `contract.rs` (name and text of each WIT file) and `quiet_p1.wasm` in `OUT_DIR`.
+//! out: `contract.rs` (name and text of each WIT file), `quiet_p1.wasm` and `templates.rs` in `OUT_DIR`.
+
+#[path = "build/templates.rs"]
+mod templates;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
 fn main() -> ExitCode {
-    match contract().and_then(|()| adapter()) {
+    match contract().and_then(|()| adapter()).and_then(|()| templates::embed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

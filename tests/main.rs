@@ -5,6 +5,8 @@
 mod cluster;
 /// Every function of the contract, called by modules of every version of it.
 mod contract;
+/// Every language's audit trail lives through the same and writes the same.
+mod guest_conformance;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.
@@ -17,5 +19,7 @@ mod side_by_side;
 mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
+/// Projects made by `informerd new`, built, run and changed as their READMEs say.
+mod scaffold;
 /// The embedded API server answers as a real one does.
 mod dev_server_parity;

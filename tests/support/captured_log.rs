@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{LazyLock, Mutex, Once};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -15,11 +15,27 @@ use crate::deliveries::Delivery;
 /// One line's fields by name; the text is under `message`.
 pub(crate) type Fields = HashMap<&'static str, String>;
 
+/// One line about a handler.
+#[derive(Clone, Debug)]
+pub enum Logged {
+    /// Its guest logged or printed it.
+    Said(Said),
+    /// The host's line about a call.
+    Delivered(Delivery),
+}
+
+/// What a guest logged or printed.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub level: Level,
+    pub message: String,
+    /// A JSON object; none for what was printed.
+    pub fields: Option<String>,
+}
+
 #[derive(Default)]
 struct Kept {
-    deliveries: Vec<Delivery>,
-    said: Vec<String>,
-    said_fields: Vec<String>,
+    logged: Vec<Logged>,
     problems: Vec<String>,
 }
 
@@ -32,25 +48,43 @@ pub fn capture_log() {
         let shown = tracing_subscriber::fmt::layer().with_test_writer();
         // Without a level here, everything below would format its traces for nobody.
         tracing_subscriber::registry()
-            .with(Capture.with_filter(LevelFilter::INFO))
+            .with(Capture.with_filter(
+                Targets::new().with_default(Level::INFO).with_target("guest", Level::TRACE),
+            ))
             .with(shown.with_filter(LevelFilter::WARN))
             .init();
     });
 }
 
+/// Everything that was logged about a handler so far, oldest first.
+pub fn log_of(handler: &str) -> Vec<Logged> {
+    kept(handler, |kept| kept.logged.clone())
+}
+
 /// Everything a handler was told so far, oldest first.
 pub fn deliveries_of(handler: &str) -> Vec<Delivery> {
-    kept(handler, |kept| kept.deliveries.clone())
+    let deliveries = log_of(handler).into_iter().filter_map(|line| match line {
+        Logged::Delivered(delivery) => Some(delivery),
+        Logged::Said(_) => None,
+    });
+    deliveries.collect()
 }
 
 /// What a handler's guest logged or printed, oldest first.
 pub fn said_by(handler: &str) -> Vec<String> {
-    kept(handler, |kept| kept.said.clone())
+    said(handler).map(|said| said.message).collect()
 }
 
 /// The fields of what a handler's guest logged, as JSON objects, oldest first.
 pub fn fields_said_by(handler: &str) -> Vec<String> {
-    kept(handler, |kept| kept.said_fields.clone())
+    said(handler).filter_map(|said| said.fields).collect()
+}
+
+fn said(handler: &str) -> impl Iterator<Item = Said> {
+    log_of(handler).into_iter().filter_map(|line| match line {
+        Logged::Said(said) => Some(said),
+        Logged::Delivered(_) => None,
+    })
 }
 
 /// What the host reported about loading a handler.
@@ -76,11 +110,12 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut all = KEPT.lock().expect("no test panics while it holds the log");
         let kept = all.entry(handler).or_default();
         match event.metadata().target() {
-            "delivery" => kept.deliveries.push(Delivery::read(fields.0)),
-            "guest" => {
-                kept.said.push(fields.0.remove("message").unwrap_or_default());
-                kept.said_fields.extend(fields.0.remove("fields"));
-            }
+            "delivery" => kept.logged.push(Logged::Delivered(Delivery::read(fields.0))),
+            "guest" => kept.logged.push(Logged::Said(Said {
+                level: *event.metadata().level(),
+                message: fields.0.remove("message").unwrap_or_default(),
+                fields: fields.0.remove("fields"),
+            })),
             _ => kept.problems.extend(fields.0.remove("problem")),
         }
     }

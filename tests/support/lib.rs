@@ -13,7 +13,9 @@ mod server_history;
 mod explanation;
 mod merged_deliveries;
 
-pub use captured_log::{capture_log, deliveries_of, fields_said_by, problems_of, said_by};
+pub use captured_log::{
+    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+};
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use dev::{Dev, config_map_with};

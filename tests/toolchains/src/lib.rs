@@ -41,8 +41,8 @@ pub fn build(guest: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// The shell commands under a heading.
-fn commands(readme: &str, heading: &str) -> Result<String, String> {
+/// The shell commands under a heading; an error if there are none.
+pub fn commands(readme: &str, heading: &str) -> Result<String, String> {
     let mut is_under_heading = false;
     let mut is_in_block = false;
     let mut commands = String::new();

@@ -3,6 +3,7 @@
 mod checks;
 mod conformance;
 mod demo;
+mod guests;
 mod setup;
 
 use std::env;
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
             }
             None => return unknown(&arguments),
         },
+        ["guests", options @ ..] => {
+            Workspace::enter().and_then(|it| guests::run(&it, &guests::Options::parse(options)))
+        }
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -70,10 +74,13 @@ Usage: cargo xtask <job>
                 Compare with client-go: the scenarios of its own tests, thousands of traces through
                 both, both side by side on one API server, and bugs made on purpose that this has
                 to notice. --nightly: 100 times as many traces. --json: one line at the end.
+  guests [NAME ...] [--json]
+                Build the audit trail of every language, or of these, play the same life to each,
+                and measure what each costs. --json: the last line is one JSON object.
 
 All jobs set up what they need and say so. Beforehand there must be Rust with rustup
-(https://rustup.rs), for `conformance` and `test` Go (https://go.dev/dl), and for `test` also
-Python 3 with venv and Node.js (https://nodejs.org).
+(https://rustup.rs), for `conformance` and `test` Go (https://go.dev/dl), and for `test` and
+`guests` Python 3 with venv and Node.js (https://nodejs.org).
 ";
 
 /// As clap's, and the shell's own.
