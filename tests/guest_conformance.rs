@@ -33,7 +33,7 @@ macro_rules! languages {
 }
 
 languages! {
-    rust
+    rust javascript typescript
 }
 
 #[test]
