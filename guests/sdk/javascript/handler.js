@@ -1,6 +1,5 @@
 // Makes a module of a class: what the contract has a module export.
 
-import { log } from '#host';
 import { toContract } from './failure.js';
 import { KubernetesObject } from './object.js';
 
@@ -51,9 +50,9 @@ function synchronous(method, result) {
   }
 }
 
-// What a bug costs is the instance.
+// An error that is none of the contract's ends the instance, and its stack is in the host's log.
 function bug(error) {
-  return error;
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 const METHODS = ['onAdd', 'onUpdate', 'onDelete', 'onSynced'];
@@ -61,7 +60,7 @@ const METHODS = ['onAdd', 'onUpdate', 'onDelete', 'onSynced'];
 // This runs when the module is built, so that is where a misspelt method is told of.
 function checkNames(Handler) {
   const names = Object.getOwnPropertyNames(Handler.prototype);
-  const unknown = names.find((name) => /^on[A-Z_]?/i.test(name) && !METHODS.includes(name));
+  const unknown = names.find((name) => /^on(_|[A-Z])/.test(name) && !METHODS.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`${Handler.name}.${unknown} is never called: a handler has ${METHODS.join(', ')}`);
   }
