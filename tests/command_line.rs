@@ -293,7 +293,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// The binary of this build, brought up to date. Of the whole workspace, as the tests are, so that
 /// nothing is built twice.
-fn binary() -> &'static Path {
+/// The binary, built once.
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");

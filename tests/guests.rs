@@ -6,14 +6,12 @@ use artifacts::{
     ALL, CONFIG_MAP_DIFF, HOARD, LOG_FLOOD, NO_OP, POD_REPORTER, RECORDER, SPIN, STALE_TICKET, TRAP,
 };
 use control_plane::ControlPlane;
-use dev_api_server::{ApiServer, Settings};
-use host::handlers::{HandlerState, HandlerStatus};
+use host::handlers::HandlerState;
 use kube::api::PostParams;
-use kube::{Client, Config};
 use serde_json::{Value, json};
 use tests::{
-    Event, TestHost, assert_chain, config_map, config_maps, deliveries_of, eventually, final_view,
-    said_by, server_view,
+    Dev, Event, TestHost, assert_chain, config_map, config_map_with, config_maps, deliveries_of,
+    eventually, final_view, said_by, server_view,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,9 +43,9 @@ async fn a_trap_a_loop_and_a_memory_hog_harm_only_themselves() {
     assert!(deliveries_of("good").iter().all(|it| it.ok));
 
     for ((name, _), reason) in hostile.into_iter().zip(["unreachable", "CPU time", "memory"]) {
-        let settled = || status(&host, name).pending == 0;
+        let settled = || host.status(name).pending == 0;
         eventually(&format!("{name} is through"), MINUTE, settled).await;
-        let status = status(&host, name);
+        let status = host.status(name);
         let dead: Vec<&str> = status.dead_letters.iter().map(|it| it.key.name()).collect();
         assert_eq!(dead.len(), 15, "each object it cannot handle is a dead letter: {dead:?}");
         assert_eq!(status.counts.failed, 30, "each was tried twice");
@@ -98,11 +96,11 @@ async fn a_failed_delivery_is_retried_in_a_fresh_instance_and_then_a_dead_letter
     let ok =
         |name: &str| deliveries_of(name).iter().filter(|it| it.ok && !it.key.is_empty()).count();
     eventually("the third attempt succeeds", MINUTE, || ok("retries") == 1).await;
-    assert_eq!(status(&host, "retries").counts.failed, 2);
-    assert!(status(&host, "retries").dead_letters.is_empty());
+    assert_eq!(host.status("retries").counts.failed, 2);
+    assert!(host.status("retries").dead_letters.is_empty());
 
-    eventually("it is given up", MINUTE, || status(&host, "gives-up").counts.failed == 1).await;
-    let dead = status(&host, "gives-up").dead_letters;
+    eventually("it is given up", MINUTE, || host.status("gives-up").counts.failed == 1).await;
+    let dead = host.status("gives-up").dead_letters;
     assert_eq!(dead.len(), 1, "permanent means no retry");
     dev.apply("a", "2");
     eventually("a newer state comes", MINUTE, || deliveries_of("gives-up").len() > 2).await;
@@ -119,7 +117,7 @@ async fn a_ticket_of_an_earlier_call_traps() {
     dev.apply("a", "1");
     dev.apply("b", "1");
     // The trap costs the instance, so the retry begins anew and succeeds.
-    eventually("both are handled", MINUTE, || status(&host, "stale").counts.delivered == 2).await;
+    eventually("both are handled", MINUTE, || host.status("stale").counts.delivered == 2).await;
     let failed = deliveries_of("stale").into_iter().find(|it| !it.ok).unwrap();
     assert!(failed.reason.contains("tickets must not be kept"), "{}", failed.reason);
     assert!(!said_by("stale").iter().any(|line| line.contains("was answered")));
@@ -132,7 +130,7 @@ async fn a_log_flood_is_cut_and_counted() {
     let patient = format!("{MAPS}  limits: {{ cpuPerCall: 10s }}\n");
     host.load("flood", LOG_FLOOD, &patient).await;
     dev.apply("a", "1");
-    eventually("the flood is over", MINUTE, || status(&host, "flood").counts.delivered == 1).await;
+    eventually("the flood is over", MINUTE, || host.status("flood").counts.delivered == 1).await;
     let lines = said_by("flood").len();
     assert!((500..5_000).contains(&lines), "{lines} of 9,000 lines were kept");
 }
@@ -147,8 +145,10 @@ async fn the_examples_report_what_they_promise() {
     host.load("nothing", NO_OP, "").await;
     host.synced("diff").await;
     host.synced("pods").await;
-    dev.storage().apply(config("a", json!({ "one": "1", "two": "2" }))).unwrap();
-    dev.storage().apply(config("a", json!({ "one": "x", "two": null, "three": "3" }))).unwrap();
+    dev.storage().apply(config_map_with("a", json!({ "one": "1", "two": "2" }))).unwrap();
+    dev.storage()
+        .apply(config_map_with("a", json!({ "one": "x", "two": null, "three": "3" })))
+        .unwrap();
     let says = |handler: &str, words: &[&str]| {
         let has_all = |line: &String| words.iter().all(|word| line.contains(word));
         said_by(handler).iter().any(has_all)
@@ -168,7 +168,7 @@ async fn the_examples_report_what_they_promise() {
     let crash = || says("pods", &["default/web", "crash-looping"]);
     eventually("the crash loop is reported", MINUTE, crash).await;
     eventually("no_op handles the pods too", MINUTE, || {
-        status(&host, "nothing").counts.delivered == 2
+        host.status("nothing").counts.delivered == 2
     })
     .await;
 }
@@ -198,43 +198,6 @@ fn every_guest_has_a_test() {
         let uses = words.iter().filter(|word| **word == name.to_uppercase()).count();
         assert!(uses >= 2, "no test loads the guest {name}: it is at most imported");
     }
-}
-
-/// An embedded API server with a host on it.
-struct Dev(ApiServer);
-
-impl Dev {
-    async fn start() -> Self {
-        let address = ([127, 0, 0, 1], 0).into();
-        Self(ApiServer::bind(address, Settings::default()).await.unwrap())
-    }
-
-    async fn host(&self) -> TestHost {
-        let config = Config::new(self.0.url().parse().unwrap());
-        TestHost::start(Client::try_from(config).unwrap()).await
-    }
-
-    fn storage(&self) -> dev_api_server::Storage {
-        self.0.storage()
-    }
-
-    fn apply(&self, name: &str, value: &str) {
-        self.storage().apply(config(name, json!({ "value": value }))).unwrap();
-    }
-
-    fn delete(&self, name: &str) {
-        self.storage().delete("v1", "ConfigMap", "default", name).unwrap();
-    }
-}
-
-fn config(name: &str, data: Value) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": { "name": name, "namespace": "default" }, "data": data })
-}
-
-fn status(host: &TestHost, name: &str) -> HandlerStatus {
-    let mut statuses = host.host.handlers().statuses().into_iter();
-    statuses.find(|status| status.name == name).unwrap()
 }
 
 /// What a recorder logged.

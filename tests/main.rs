@@ -11,7 +11,11 @@ mod guest_conformance;
 mod guests;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
+/// Core modules and commands, of languages that cargo does not build.
+mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
+/// Projects made by `informerd new`, built, run and changed as their READMEs say.
+mod scaffold;
 /// The embedded API server answers as a real one does.
 mod dev_server_parity;

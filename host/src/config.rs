@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::output::LogFormat;
+use crate::scaffold::languages;
 
 /// Runs Kubernetes informers once, and your WebAssembly handlers on them.
 #[derive(Debug, Parser)]
@@ -25,6 +27,8 @@ pub enum Command {
     Dev(DevArgs),
     /// Tell what a module imports, exports, watches and needs, or why it cannot be used.
     Inspect(InspectArgs),
+    /// Make a project in which to write a handler, in a folder of its name.
+    New(NewArgs),
 }
 
 /// How to reach the cluster, and the rest.
@@ -63,6 +67,16 @@ pub struct InspectArgs {
     /// Tell it as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The language to write it in
+    #[arg(long, value_name = "LANGUAGE", value_parser = PossibleValuesParser::new(languages()))]
+    pub lang: String,
+    /// The handler's name, for example pod-greeter
+    pub name: String,
 }
 
 /// Options of both commands.

@@ -2,11 +2,17 @@
 
 mod guest_handler;
 mod shared_guest;
+mod live_guest;
 mod instance;
+mod command;
+mod standard_streams;
+mod stdin_protocol;
 mod imports;
 mod call_objects;
 mod readable_cache;
 mod module;
+mod componentize;
+mod contract_names;
 mod contract;
 mod engine;
 mod limits;

@@ -10,4 +10,5 @@ pub use directory::{HandlerFile, LoadError, read_directory};
 pub use registry::HandlerRegistry;
 pub(crate) use running_handler::read_module;
 pub use running_handler::{HandlerState, HandlerStatus};
+pub(crate) use spec::validate_name;
 pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, WatchSpec};

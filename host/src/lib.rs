@@ -12,3 +12,4 @@ mod health;
 mod metrics;
 pub mod output;
 pub mod inspect;
+pub mod scaffold;

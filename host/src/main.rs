@@ -1,6 +1,7 @@
 //! Arguments → client → host → exit code.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
-use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, RunArgs};
+use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
                 Command::Run(args) => run(args, &mut stop).await,
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
+                Command::New(args) => new(&args),
             }
         });
         // A compilation that is still going on must not keep the process.
@@ -78,6 +80,13 @@ async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
     }
+}
+
+fn new(args: &NewArgs) -> anyhow::Result<()> {
+    let folder = host::scaffold::new_project(Path::new(""), &args.lang, &args.name)?;
+    let folder = folder.display();
+    let text = format!("made {folder}: how to build and run it is in {folder}/README.md\n");
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
 /// SIGTERM or SIGINT.

@@ -2,6 +2,7 @@
 
 mod captured_log;
 mod deliveries;
+mod dev;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
@@ -10,6 +11,7 @@ pub use captured_log::{
     Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
 };
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use dev::{Dev, config_map_with};
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
 pub use test_objects::{

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use host::handlers::{HandlerState, read_directory};
+use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
 use informer::SharedInformer;
 use kube::Client;
@@ -56,6 +56,12 @@ impl TestHost {
             statuses.iter().any(|status| status.name == name && status.has_synced)
         };
         eventually(&format!("{name} syncs"), Duration::from_secs(60), is_synced).await;
+    }
+
+    /// What is known of a handler that was loaded.
+    pub fn status(&self, name: &str) -> HandlerStatus {
+        let statuses = self.host.handlers().statuses().into_iter();
+        statuses.into_iter().find(|status| status.name == name).expect("it was loaded")
     }
 
     /// The only informer of a resource.

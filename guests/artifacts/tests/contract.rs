@@ -12,7 +12,7 @@ fn it_is_parsed_and_printed_and_parsed_again() {
     assert_eq!(resolve.packages[package].name.to_string(), "informerd:handler@0.1.0");
     let printed = print(&resolve, package);
     let mut again = Resolve::new();
-    let package = again.push_str("printed.wit", &printed).unwrap();
+    let package = again.push_source("printed.wit", &printed).unwrap();
     assert_eq!(print(&again, package), printed, "nothing is lost in between");
 }
 

@@ -21,6 +21,10 @@ impl ContractVersion {
     /// The one that this host runs.
     pub const HOST: Self = Self(Version::new(0, 1, 0));
 
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
     /// A module that was built against this one runs here, if it finds all that it imports.
     pub fn is_of_this_line(&self) -> bool {
         let (Self(host), Self(built)) = (&Self::HOST, self);
@@ -94,6 +98,12 @@ impl Interfaces {
         self.exports.iter().find(|it| it.is_handler()).map_or("", |it| &it.name)
     }
 
+    /// Whether it is a program with a main function, and exports nothing of the contract.
+    pub(super) fn is_command(&self) -> bool {
+        let exports = |prefix: &str| self.exports.iter().any(|it| it.name.starts_with(prefix));
+        exports("wasi:cli/run@") && !exports(PACKAGE)
+    }
+
     /// What keeps it from being a handler, as far as names tell.
     pub(super) fn problems(&self) -> Problems {
         let mut problems = Vec::new();
@@ -107,6 +117,7 @@ impl Interfaces {
             Some(Interface { name, .. }) => {
                 problems.push(format!("the export {name} is no interface"));
             }
+            None if self.is_command() => {}
             None => {
                 let missing = names
                     .map(|it| format!("informerd:handler/handler@{}#{it}", ContractVersion::HOST));
@@ -126,8 +137,8 @@ impl Interfaces {
 impl Interface {
     /// The name and version of an interface of the contract.
     fn of_contract(&self) -> Option<(&str, ContractVersion)> {
-        let (name, version) = self.name.strip_prefix("informerd:handler/")?.split_once('@')?;
-        Some((name, ContractVersion(version.parse().ok()?)))
+        let (name, version) = self.name.strip_prefix(PACKAGE)?.split_once('@')?;
+        Some((name, ContractVersion::parse(version)?))
     }
 
     fn is_handler(&self) -> bool {
@@ -201,6 +212,9 @@ const HANDLER_FUNCTIONS: [(&str, IsTyped); 6] = [
     ("on-synced", |it, store| it.typed::<(), Answer>(store).is_ok()),
 ];
 
+/// What the contract's names begin with.
+const PACKAGE: &str = "informerd:handler/";
+
 /// The interfaces that a handler may import.
 const IMPORTS: [&str; 5] = ["types", "objects", "log", "config", "cache"];
 
@@ -218,7 +232,7 @@ mod tests {
     }
 
     fn version(text: &str) -> ContractVersion {
-        ContractVersion(text.parse().unwrap())
+        ContractVersion::parse(text).unwrap()
     }
 
     #[test]

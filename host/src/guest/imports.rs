@@ -20,6 +20,7 @@ use super::instance::{CallError, CpuMeter};
 use super::limits::{GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, StoreLimiter};
 use super::log_budget::{LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, fields_json, one_line};
 use super::readable_cache::{CachePage, ReadableCache};
+use super::standard_streams::StandardStreams;
 use crate::json_pointer;
 
 /// What one instance's host functions work on.
@@ -41,16 +42,22 @@ pub(super) struct GuestState {
 }
 
 impl GuestState {
+    /// Without `streams`, what it prints goes to the log.
     pub(super) fn new(
         limits: &GuestLimits,
         log: GuestLog,
         config: Arc<str>,
         cache: Arc<OnceLock<ReadableCache>>,
+        streams: Option<&StandardStreams>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let wasi = WasiCtx::builder()
-            .stdout(GuestOutput { log: log.clone(), level: Level::Info })
+        let mut wasi = WasiCtx::builder();
+        match streams {
+            Some(streams) => wasi.stdin(streams.clone()).stdout(streams.clone()),
+            None => wasi.stdout(GuestOutput { log: log.clone(), level: Level::Info }),
+        };
+        let wasi = wasi
             .stderr(GuestOutput { log: log.clone(), level: Level::Warn })
             .allow_tcp(false)
             .allow_udp(false)
@@ -260,13 +267,16 @@ impl GuestLog {
             return;
         }
         if level == Level::Warn {
-            let last_words = one_line(line, REASON_BYTES_MAX);
-            *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = last_words;
+            let mut last_words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+            // Go says first why it ends, and then where.
+            if !last_words.starts_with("panic: ") && !last_words.starts_with("fatal error: ") {
+                *last_words = one_line(line, REASON_BYTES_MAX);
+            }
         }
         self.write(level, line, &[]);
     }
 
-    fn write(&self, level: Level, message: &str, fields: &[Field]) {
+    pub(super) fn write(&self, level: Level, message: &str, fields: &[Field]) {
         let now = Instant::now();
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let handler = &*self.handler;

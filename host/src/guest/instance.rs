@@ -4,7 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::bindings::HandlerModule;
+use super::bindings::{HandlerModule, HandlerModulePre};
 use super::contract::mistyped_export;
+use super::engine::GuestEngine;
 use super::imports::GuestState;
 use super::limits::{CPU_AT_START, GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, HOSTCALL_FUEL};
 use super::module::GuestModule;
@@ -59,6 +60,17 @@ pub enum CallError {
     /// The instance that was to be called could not be made.
     #[error("failed to start again: {0}")]
     NotStarted(String),
+    /// A command ended, although there is more to come.
+    #[error("ended (exit status {status}) instead of reading the next line{last_words}")]
+    Ended {
+        /// Its exit status.
+        status: i32,
+        /// What it said last on standard error, after a colon; or nothing.
+        last_words: String,
+    },
+    /// A command answered something else than it was asked, or nothing.
+    #[error("did not answer as wit/STDIN.md says: {0}")]
+    NoAnswer(String),
     /// The guest refused its configuration.
     #[error("refused its configuration: {0}")]
     ConfigRefused(String),
@@ -73,18 +85,15 @@ pub(super) struct Instance {
 impl Instance {
     pub(super) async fn new(
         module: &GuestModule,
+        handler: &HandlerModulePre<GuestState>,
         limits: &GuestLimits,
         state: GuestState,
     ) -> Result<Self, CallError> {
-        let mut store = Store::new(&module.engine.engine, state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
-        store.set_max_component_handles(HANDLES_MAX);
-        store.epoch_deadline_callback(|mut store| store.data_mut().cpu.tick());
+        let mut store = new_store(&module.engine, state);
         arm(&mut store, true, CPU_AT_START);
-        let running = store.data().cpu.running.clone();
-        let instantiated = module.pre.instance_pre().instantiate_async(&mut store);
-        let instance = within(CPU_AT_START * 10, running, instantiated).await;
+        let cpu = store.data().cpu.clone();
+        let instantiated = handler.instance_pre().instantiate_async(&mut store);
+        let instance = within(CPU_AT_START * 10, cpu, instantiated).await;
         let instance = instance.map_err(|error| call_error(error, &store, limits))?;
         let bindings = HandlerModule::new(&mut store, &instance).map_err(|error| {
             let export = mistyped_export(&mut store, &instance, module.interfaces().handler());
@@ -107,30 +116,40 @@ impl Instance {
             false => (self.limits.cpu_per_call, self.limits.wall_per_call()),
         };
         arm(&mut self.store, at_start, cpu);
-        let running = self.store.data().cpu.running.clone();
-        let answer = within(wall, running, call(&self.bindings, &mut self.store)).await;
+        let meter = self.store.data().cpu.clone();
+        let answer = within(wall, meter, call(&self.bindings, &mut self.store)).await;
         self.store.data_mut().call_objects.clear();
         answer.map_err(|error| call_error(error, &self.store, &self.limits))
     }
 }
 
+/// Limits and all; to be armed before it runs guest code.
+pub(super) fn new_store(engine: &GuestEngine, state: GuestState) -> Store<GuestState> {
+    let mut store = Store::new(&engine.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(HOSTCALL_FUEL);
+    store.set_max_component_handles(HANDLES_MAX);
+    store.epoch_deadline_callback(|mut store| store.data_mut().cpu.tick());
+    store
+}
+
 /// Before everything that runs guest code.
-fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) {
+pub(super) fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) {
     store.data_mut().begin_call(at_start, cpu);
     store.set_epoch_deadline(1);
 }
 
 /// Runs guest code, and notes since when this thread does so each time it goes on after waiting.
-async fn within<T>(
+pub(super) async fn within<T, E: From<CallError>>(
     wall: Duration,
-    running: Running,
-    call: impl Future<Output = wasmtime::Result<T>>,
-) -> wasmtime::Result<T> {
+    cpu: CpuMeter,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let mut call = pin!(call);
     let mut waited = false;
     let timed = poll_fn(|context| {
         if waited {
-            running.set(Some(thread_cpu_time()));
+            cpu.resume();
         }
         waited = true;
         call.as_mut().poll(context)
@@ -141,7 +160,7 @@ async fn within<T>(
     }
 }
 
-fn call_error(
+pub(super) fn call_error(
     error: wasmtime::Error,
     store: &Store<GuestState>,
     limits: &GuestLimits,
@@ -170,42 +189,45 @@ fn call_error(
 }
 
 /// Counts the CPU time of one call, at every epoch. Reading the clock costs as much as a call, so what
-/// passes before the first epoch is not counted.
+/// passes before the first epoch is not counted. Clones are the same one.
+#[derive(Clone, Default)]
+pub(super) struct CpuMeter(Arc<Mutex<Metered>>);
+
 #[derive(Default)]
-pub(super) struct CpuMeter {
+struct Metered {
     budget: Duration,
     used: Duration,
-    running: Running,
-}
-
-/// The thread that runs the guest, and its CPU time when it began to or was last asked.
-#[derive(Clone, Default)]
-struct Running(Arc<Mutex<Option<(ThreadId, Duration)>>>);
-
-impl Running {
-    fn set(&self, running: Option<(ThreadId, Duration)>) -> Option<(ThreadId, Duration)> {
-        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), running)
-    }
+    /// The thread that runs the guest, and its CPU time when it began to or was last asked.
+    running: Option<(ThreadId, Duration)>,
 }
 
 impl CpuMeter {
-    pub(super) fn start(&mut self, budget: Duration) {
-        (self.budget, self.used) = (budget, Duration::ZERO);
-        self.running.set(None);
+    pub(super) fn start(&self, budget: Duration) {
+        *self.metered() = Metered { budget, ..Metered::default() };
+    }
+
+    /// The guest goes on after waiting, maybe on another thread.
+    fn resume(&self) {
+        self.metered().running = Some(thread_cpu_time());
     }
 
     /// An epoch has passed: the guest ends here, or lets others run and goes on.
-    fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+    fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let (thread, now) = thread_cpu_time();
-        if let Some((running_on, since)) = self.running.set(Some((thread, now)))
+        let mut metered = self.metered();
+        if let Some((running_on, since)) = metered.running.replace((thread, now))
             && running_on == thread
         {
-            self.used += now.saturating_sub(since);
+            metered.used += now.saturating_sub(since);
         }
-        match self.used >= self.budget {
-            true => Err(CallError::CpuExceeded(self.budget).into()),
+        match metered.used >= metered.budget {
+            true => Err(CallError::CpuExceeded(metered.budget).into()),
             false => Ok(UpdateDeadline::Yield(1)),
         }
+    }
+
+    fn metered(&self) -> MutexGuard<'_, Metered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

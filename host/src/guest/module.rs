@@ -1,11 +1,14 @@
 //! A compiled handler module: bytes → checked, compiled and linked, ready to be instantiated.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use informer::QueueKind;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::HandlerModulePre;
+use super::componentize;
 use super::contract::{ContractVersion, Interfaces, Problems};
 use super::engine::GuestEngine;
 use super::imports::GuestState;
@@ -15,8 +18,16 @@ use super::shared_guest::StartError;
 #[derive(Clone)]
 pub struct GuestModule {
     pub(super) engine: GuestEngine,
-    pub(super) pre: Arc<HandlerModulePre<GuestState>>,
+    pub(super) linked: Arc<Linked>,
     interfaces: Interfaces,
+}
+
+/// Checked, and ready to be instantiated.
+pub(super) enum Linked {
+    /// Of the contract's world.
+    Handler(HandlerModulePre<GuestState>),
+    /// A program with a main function, which talks as `wit/STDIN.md` says.
+    Command(CommandPre<GuestState>),
 }
 
 /// What a module says itself that it watches.
@@ -45,12 +56,9 @@ pub enum ModuleError {
         /// The first bytes.
         start: String,
     },
-    /// What compilers without component tooling give.
-    #[error(
-        "a core module, not a component: build it for wasm32-wasip2, or turn it into a component \
-         with `wasm-tools component new`"
-    )]
-    CoreModule,
+    /// What compilers without component tooling give, and not what a component can be made of.
+    #[error("a core module that is no handler: {0} (see wit/CORE-MODULES.md)")]
+    CoreModule(String),
     /// Damaged, or it uses wasm features that are off here.
     #[error("not a valid component: {0}")]
     Invalid(String),
@@ -79,7 +87,7 @@ pub enum ModuleError {
 }
 
 impl GuestModule {
-    /// Checks, compiles and links a component. Blocks for as long as compiling takes: a fraction
+    /// Checks, compiles and links a module of any form. Blocks for as long as compiling takes: a fraction
     /// of a second for Rust, 20 s for a JavaScript or Python runtime.
     pub fn compile(engine: &GuestEngine, wasm: &[u8]) -> Result<Self, ModuleError> {
         Self::examine(engine, wasm).and_then(|(_, module)| module)
@@ -91,21 +99,27 @@ impl GuestModule {
         engine: &GuestEngine,
         wasm: &[u8],
     ) -> Result<(Interfaces, Result<Self, ModuleError>), ModuleError> {
-        match wasm {
-            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {}
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(ModuleError::CoreModule),
+        let wasm = match wasm {
+            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Cow::Borrowed(wasm),
+            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+                Cow::Owned(componentize::component(wasm).map_err(ModuleError::CoreModule)?)
+            }
             other => {
                 let start = other[..other.len().min(12)].escape_ascii().to_string();
                 return Err(ModuleError::NotWasm { start: format!("`{start}`") });
             }
-        }
-        let component = Component::new(&engine.engine, wasm)
+        };
+        let component = Component::new(&engine.engine, &wasm)
             .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
         let interfaces = Interfaces::of(&engine.engine, &component);
         let linked = link(engine, &component, &interfaces);
         Ok((
             interfaces.clone(),
-            linked.map(|pre| Self { engine: engine.clone(), pre: Arc::new(pre), interfaces }),
+            linked.map(|linked| Self {
+                engine: engine.clone(),
+                linked: Arc::new(linked),
+                interfaces,
+            }),
         ))
     }
 
@@ -119,7 +133,7 @@ fn link(
     engine: &GuestEngine,
     component: &Component,
     interfaces: &Interfaces,
-) -> Result<HandlerModulePre<GuestState>, ModuleError> {
+) -> Result<Linked, ModuleError> {
     match interfaces.contract() {
         Some(built) if !built.is_of_this_line() => return Err(ModuleError::OtherVersion { built }),
         _ => {}
@@ -142,5 +156,8 @@ fn link(
     };
     let linked: InstancePre<GuestState> =
         engine.linker.instantiate_pre(component).map_err(other_types)?;
-    HandlerModulePre::new(linked).map_err(other_types)
+    Ok(match interfaces.is_command() {
+        true => Linked::Command(CommandPre::new(linked).map_err(other_types)?),
+        false => Linked::Handler(HandlerModulePre::new(linked).map_err(other_types)?),
+    })
 }

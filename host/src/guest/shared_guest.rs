@@ -5,17 +5,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use informer::QueueKind;
 use tokio::sync::Mutex;
-use wasmtime::Store;
 
-use super::bindings::HandlerModule;
-use super::bindings::informerd::handler::types::{Failure, Watch};
+use super::bindings::informerd::handler::types::Failure;
 use super::call_objects::CallObject;
-use super::imports::{GuestLog, GuestState};
-use super::instance::{CallError, Instance};
+use super::imports::GuestLog;
+use super::instance::CallError;
 use super::limits::GuestLimits;
-use super::log_budget::{REASON_BYTES_MAX, one_line};
+use super::live_guest::LiveGuest;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
 use super::readable_cache::{ReadableCache, ReadableCollection};
 
@@ -24,7 +21,7 @@ use super::readable_cache::{ReadableCache, ReadableCollection};
 pub struct SharedGuest {
     recipe: Arc<Recipe>,
     /// None after a call that failed, until the next one.
-    instance: Arc<Mutex<Option<Instance>>>,
+    alive: Arc<Mutex<Option<LiveGuest>>>,
 }
 
 /// All that it takes to make an instance.
@@ -42,8 +39,8 @@ struct Recipe {
 #[error("in {at} it {error}")]
 pub struct StartError {
     /// What was going on: an export, or instantiation.
-    at: &'static str,
-    error: CallError,
+    pub(super) at: &'static str,
+    pub(super) error: CallError,
 }
 
 /// What one notification asks of the guest.
@@ -65,11 +62,11 @@ impl SharedGuest {
         let log = GuestLog::new(handler_name);
         let (config, cache) = (config.into(), Arc::default());
         let recipe = Recipe { module, limits, config, log, cache };
-        let mut instance = recipe.instantiate().await?;
-        let watches = recipe.watches(&mut instance).await?;
-        recipe.init(&mut instance).await?;
-        let instance = Arc::new(Mutex::new(Some(instance)));
-        Ok((Self { recipe: Arc::new(recipe), instance }, watches))
+        let mut guest = recipe.instantiate().await?;
+        let watches = guest.watches().await?;
+        guest.init().await?;
+        let alive = Arc::new(Mutex::new(Some(guest)));
+        Ok((Self { recipe: Arc::new(recipe), alive }, watches))
     }
 
     /// What the module watches when it has no configuration. It is not started.
@@ -79,8 +76,7 @@ impl SharedGuest {
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
         let log = GuestLog::new("inspect");
         let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
-        let mut instance = recipe.instantiate().await?;
-        Ok(recipe.watches(&mut instance).await?)
+        Ok(recipe.instantiate().await?.watches().await?)
     }
 
     /// Whether the module imports the cache.
@@ -96,81 +92,27 @@ impl SharedGuest {
 
     /// Makes one call, in a fresh instance if the call before failed.
     pub(super) async fn call(&self, call: Call) -> Result<Result<(), Failure>, CallError> {
-        let mut alive = self.instance.lock().await;
-        // Taken out, so that an instance whose call fails, or is cut off, is not used again.
-        let mut instance = match alive.take() {
-            Some(instance) => instance,
+        let mut alive = self.alive.lock().await;
+        // Taken out, so that a guest whose call fails, or is cut off, is not used again.
+        let mut guest = match alive.take() {
+            Some(guest) => guest,
             None => {
                 let not_started = |error: StartError| CallError::NotStarted(error.to_string());
-                let mut instance = self.recipe.instantiate().await.map_err(not_started)?;
-                self.recipe.init(&mut instance).await.map_err(not_started)?;
-                instance
+                let mut guest = self.recipe.instantiate().await.map_err(not_started)?;
+                guest.init().await.map_err(not_started)?;
+                guest
             }
         };
-        let answer =
-            instance.call(false, async |guest, store| call.make(guest, store).await).await?;
-        *alive = Some(instance);
+        let answer = guest.deliver(&call).await?;
+        *alive = Some(guest);
         Ok(answer)
     }
 }
 
 impl Recipe {
-    async fn instantiate(&self) -> Result<Instance, StartError> {
+    async fn instantiate(&self) -> Result<LiveGuest, StartError> {
         let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
-        let state = GuestState::new(&self.limits, log, config, cache);
-        let instance = Instance::new(&self.module, &self.limits, state).await;
-        instance.map_err(|error| StartError { at: "its instantiation", error })
-    }
-
-    async fn watches(&self, instance: &mut Instance) -> Result<Vec<WatchDeclaration>, StartError> {
-        let watches = instance.call(true, async |guest, store| {
-            guest.informerd_handler_handler().call_watches(store).await
-        });
-        let watches = watches.await.map_err(|error| StartError { at: "`watches`", error })?;
-        let declaration = |watch: Watch| WatchDeclaration {
-            api_version: watch.api_version,
-            kind: watch.kind,
-            namespaces: watch.namespaces,
-            label_selector: watch.label_selector,
-            field_selector: watch.field_selector,
-            queue: QueueKind::default(),
-        };
-        Ok(watches.into_iter().map(declaration).collect())
-    }
-
-    async fn init(&self, instance: &mut Instance) -> Result<(), StartError> {
-        let init = instance.call(true, async |guest, store| {
-            guest.informerd_handler_handler().call_init(store).await
-        });
-        let refused =
-            |reason: String| CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX));
-        let answer = init.await.and_then(|answer| answer.map_err(refused));
-        answer.map_err(|error| StartError { at: "`init`", error })
-    }
-}
-
-impl Call {
-    async fn make(
-        &self,
-        guest: &HandlerModule,
-        store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<Result<(), Failure>> {
-        let handler = guest.informerd_handler_handler();
-        let mut ticket = |object: &CallObject| store.data_mut().call_objects.ticket(object.clone());
-        match self {
-            Self::Add { object, in_initial_list } => {
-                let (key, object) = (object.key(), ticket(object)?);
-                handler.call_on_add(store, &key, object, *in_initial_list).await
-            }
-            Self::Update { old, new } => {
-                let (key, old, new) = (new.key(), ticket(old)?, ticket(new)?);
-                handler.call_on_update(store, &key, old, new).await
-            }
-            Self::Delete { last, final_state_unknown } => {
-                let (key, last) = (last.key(), ticket(last)?);
-                handler.call_on_delete(store, &key, last, *final_state_unknown).await
-            }
-            Self::Synced => handler.call_on_synced(store).await,
-        }
+        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache).await;
+        guest.map_err(|error| StartError { at: "its instantiation", error })
     }
 }

@@ -261,7 +261,7 @@ impl WatchSpec {
 }
 
 /// A handler's name is a DNS label, as it will be the name of a custom resource.
-pub(super) fn validate_name(name: &str) -> Result<(), String> {
+pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_name = !name.is_empty()
         && name.len() <= 63

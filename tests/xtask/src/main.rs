@@ -1,7 +1,8 @@
-//! What a newcomer and a contributor run. Arguments → one of two jobs → exit code.
+//! What a newcomer and a contributor run. Arguments → one of three jobs → exit code.
 
 mod checks;
 mod demo;
+mod guests;
 mod setup;
 
 use std::env;
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
         ["demo", "--once"] => Workspace::enter().and_then(|it| demo::run(&it, demo::End::Once)),
         ["test"] => {
             Workspace::enter().and_then(|it| checks::run_all(&it)).map(|()| ExitCode::SUCCESS)
+        }
+        ["guests", options @ ..] => {
+            Workspace::enter().and_then(|it| guests::run(&it, &guests::Options::parse(options)))
         }
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -42,8 +46,11 @@ Usage: cargo xtask <job>
   demo --once   The same without staying up: stop the host, and fail unless everything was
                 seen that should be.
   test          Run everything that must hold: format, lints, tests, licences, the demo.
+  guests [NAME ...] [--json]
+                Build the audit trail of every language, or of these, play the same life to each,
+                and measure what each costs. --json: the last line is one JSON object.
 
-Both jobs set up what they need and say so. Beforehand there must be Rust with rustup
+All jobs set up what they need and say so. Beforehand there must be Rust with rustup
 (https://rustup.rs), and for `test` Go (https://go.dev/dl) or KUBEBUILDER_ASSETS, a folder that
 holds etcd and kube-apiserver.
 ";

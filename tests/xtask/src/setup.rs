@@ -40,6 +40,12 @@ impl Workspace {
         Ok(Command::new(self.programs.join(name)))
     }
 
+    /// Builds a program with optimisations, to measure with it; gives where it is.
+    pub(crate) fn build_release_program(&self, name: &str) -> Result<PathBuf> {
+        run(cargo().args(["build", "--release", "--workspace", "--bin", name]))?;
+        Ok(self.target.join("release").join(name))
+    }
+
     /// Builds guests as components; gives the folder where each is, as `<name>.wasm`.
     pub(crate) fn build_guests(&self, guests: &[&str]) -> Result<PathBuf> {
         add_wasm_target()?;

@@ -40,9 +40,9 @@ macro_rules! export {
                 fn on_synced() -> Result<(), Failure> {
                     INSTANCE.on_synced()
                 }
-    }
+            }
 
-            $crate::__private::export_handler_module!(Module with_types_in $crate::bindings);
+    $crate::__private::export_handler_module!(Module with_types_in $crate::bindings);
         };
 
         #[cfg(not(target_family = "wasm"))]

@@ -1,0 +1,3 @@
+module informerd.dev/guests/core-module
+
+go 1.24

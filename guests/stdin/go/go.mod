@@ -1,0 +1,3 @@
+module informerd.dev/guests/stdin
+
+go 1.24

@@ -1,0 +1,191 @@
+//! Core modules and commands: what compilers give, without component tools. Every example does the
+//! same, so that one test tells whether it does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host::handlers::HandlerState;
+use serde_json::json;
+use tests::{Dev, Event, deliveries_of, eventually, said_by};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const RETRY_ONCE: &str = "  delivery: { maxRetries: 1, backoff: 10ms }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_by_hand_is_a_handler() {
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/core_module/wat/labels.wat");
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("labels.wasm");
+    fs::write(&module, wat::parse_file(text).unwrap()).unwrap();
+    reports_labels("core_module/wat", &module, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_in_c_is_a_handler() {
+    let trap = "asked to trap (wasm trap: wasm `unreachable` instruction executed)";
+    reports_labels("core_module/c", &built("core_module/c"), Some(trap)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_in_zig_is_a_handler() {
+    reports_labels("core_module/zig", &built("core_module/zig"), Some("unreachable")).await;
+    assert!(said_by("core-module-zig").contains(&"asked to trap".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_in_assemblyscript_is_a_handler() {
+    let module = built("core_module/assemblyscript");
+    reports_labels("core_module/assemblyscript", &module, Some("unreachable")).await;
+    let said = said_by("core-module-assemblyscript");
+    assert!(said.iter().any(|line| line.starts_with("asked to trap in labels.ts:")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_in_go_is_a_handler() {
+    let trap = "trapped: panic: asked to trap";
+    reports_labels("core_module/go", &built("core_module/go"), Some(trap)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_rust_is_a_handler() {
+    reports_labels("stdin/rust", &built("stdin/rust"), Some("asked to trap")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_go_is_a_handler() {
+    let trap = "ended (exit status 2) instead of reading the next line: panic: asked to trap";
+    reports_labels("stdin/go", &built("stdin/go"), Some(trap)).await;
+}
+
+fn built(guest: &str) -> PathBuf {
+    toolchains::build(guest).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Plays the life of a few config maps to an example, which stands alone: it says itself what it
+/// watches. `trap`: what is in the reason when it was asked to trap.
+async fn reports_labels(guest: &str, module: &Path, trap: Option<&str>) {
+    let name = guest.replace(['/', '_'], "-");
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let apply = |name: &str, labels: serde_json::Value, value: &str| {
+        dev.storage()
+            .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": { "name": name, "namespace": "default", "labels": labels },
+                "data": { "value": value } }))
+            .unwrap();
+    };
+    apply("before", json!({ "a": "1" }), "1");
+    let state = host.load(&name, module.to_str().unwrap(), RETRY_ONCE).await;
+    assert_eq!(state, HandlerState::Running);
+    host.synced(&name).await;
+    let told = async |count: usize| {
+        let done = || deliveries_of(&name).len() >= count && host.status(&name).pending == 0;
+        eventually("all of it is told", MINUTE, done).await;
+    };
+    apply("before", json!({ "a": "2", "ä": null }), "1");
+    told(3).await;
+    apply("before", json!({ "a": "2" }), "2");
+    told(4).await;
+    dev.delete("before");
+    told(5).await;
+    apply("bare", json!(null), &"x".repeat(300_000));
+    told(6).await;
+    assert_eq!(
+        said_by(&name),
+        [
+            r#"added default/before {"a":"1"}"#,
+            "synced",
+            r#"relabelled default/before {"a":"2"}"#,
+            "deleted default/before",
+            "added default/bare none",
+        ]
+    );
+    assert!(deliveries_of(&name).iter().all(|it| it.ok));
+
+    apply("bad", json!({ "fail": "permanent" }), "1");
+    told(7).await;
+    let dead = host.status(&name).dead_letters.pop().unwrap();
+    assert_eq!((dead.key.name(), &*dead.reason, dead.attempts), ("bad", "asked to fail", 1));
+    if let Some(trap) = trap {
+        apply("worse", json!({ "fail": "trap" }), "1");
+        told(9).await;
+        let dead = host.status(&name).dead_letters;
+        let dead = dead.iter().find(|it| it.key.name() == "worse").unwrap();
+        assert!(dead.reason.contains(trap) && dead.attempts == 2, "{}", dead.reason);
+        // Whatever happened, the next call finds a guest that works.
+        apply("after", json!(null), "1");
+        told(10).await;
+        assert!(said_by(&name).contains(&"added default/after none".to_owned()));
+    }
+    for n in 0..200 {
+        apply(&format!("many-{n}"), json!(null), &"x".repeat(n * 100));
+    }
+    eventually("it keeps up", MINUTE, || {
+        let told = deliveries_of(&name);
+        told.iter().filter(|it| it.ok && it.key.contains("many-")).count() == 200
+    })
+    .await;
+}
+
+/// Each is a failed delivery, tried again in a fresh instance, with a reason that says what to change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_misbehaves_is_told_what_is_wrong() {
+    built("stdin/rust");
+    let module = built("stdin/rust").with_file_name("misbehaves.wasm");
+    let module = module.to_str().unwrap();
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let watches = "  watches: [{ apiVersion: v1, kind: ConfigMap }]\n";
+    let spec = format!("{watches}{RETRY_ONCE}");
+    assert_eq!(host.load("misbehaves", module, &spec).await, HandlerState::Running);
+    let bad = [
+        ("garbage", "it printed `Hello, world!`: expected value"),
+        ("other-id", "the id is 4711, and that of the line was 1"),
+        ("no-result", "missing field `result`"),
+        ("twice", "it printed more than one line"),
+        ("silent", "flush standard output"),
+        ("unended", "before it ended its own"),
+        ("too-long", "it printed more than 65536 bytes"),
+        ("exits", "ended (exit status 0) instead of reading the next line: the "),
+        ("fails", "ended (exit status 3) instead of reading the next line: no more of this"),
+        ("loops", "used more than its 100ms of CPU time"),
+    ];
+    for (name, _) in bad {
+        dev.apply(name, "1");
+    }
+    dev.apply("fine", "1");
+    eventually("all of it is told", MINUTE, || {
+        let status = host.status("misbehaves");
+        status.pending == 0 && status.dead_letters.len() == bad.len()
+    })
+    .await;
+    let dead = host.status("misbehaves").dead_letters;
+    for (name, expected) in bad {
+        let dead = dead.iter().find(|it| it.key.name() == name).unwrap();
+        assert!(dead.reason.contains(expected), "{name}: {}", dead.reason);
+        assert_eq!(dead.attempts, 2, "{name}");
+    }
+    let told = deliveries_of("misbehaves");
+    let ok = |name: &str| told.iter().any(|it| it.ok && it.key.ends_with(name));
+    assert!(ok("fine"));
+    assert!(told.iter().any(|it| it.event == Event::Synced && it.ok));
+
+    dev.apply("retries", "1");
+    let only = watches.replace(" }]", ", fieldSelector: metadata.name=retries }]");
+    host.load("retries-once", module, &format!("{only}{RETRY_ONCE}")).await;
+    host.synced("retries-once").await;
+    let reasons: Vec<String> =
+        deliveries_of("retries-once").into_iter().map(|it| it.reason).collect();
+    assert_eq!(reasons, ["later", "", ""], "a retry in the same instance, and that it has synced");
+
+    for (reason, expected) in [
+        ("I do not like it", "refused its configuration: I do not like it"),
+        ("unasked", "it printed more than one line"),
+    ] {
+        let name = reason.replace(' ', "-").to_lowercase();
+        let spec = format!("{watches}  config: {{ refuse: {reason} }}\n");
+        let HandlerState::Failed(problem) = host.load(&name, module, &spec).await else { panic!() };
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
