@@ -23,7 +23,7 @@ macro_rules! languages {
 }
 
 languages! {
-    rust
+    rust javascript typescript
 }
 
 #[test]
