@@ -10,8 +10,9 @@ use crate::command_line::binary;
 
 /// One test for each folder in `guests/templates` but `common`.
 macro_rules! languages {
-    ($($language:ident)*) => {
+    ($($(#[$attribute:meta])* $language:ident)*) => {
         $(
+            $(#[$attribute])*
             #[test]
             fn $language() {
                 a_new_user_sees_their_handler_run_and_their_change(stringify!($language));
@@ -23,8 +24,14 @@ macro_rules! languages {
 }
 
 languages! {
-    python
+    #[ignore = "takes minutes"]
     rust
+    #[ignore = "takes minutes"]
+    javascript
+    #[ignore = "takes minutes"]
+    typescript
+    #[ignore = "takes minutes"]
+    python
 }
 
 #[test]

@@ -21,13 +21,13 @@ macro_rules! level_macro {
         #[doc = concat!("Writes one line at ", stringify!($name), ": the arguments of `format!`.")]
         #[macro_export]
         macro_rules! $name {
-                            ($dollar($dollar argument:tt)*) => {
-                                $crate::log::log_line(
-                                    $crate::log::Level::$level,
-                                    ::core::format_args!($dollar($dollar argument)*),
-                                )
-                            };
-                        }
+                                    ($dollar($dollar argument:tt)*) => {
+                                        $crate::log::log_line(
+                                            $crate::log::Level::$level,
+                                            ::core::format_args!($dollar($dollar argument)*),
+                                        )
+                                    };
+                                }
     };
 }
 
