@@ -132,10 +132,9 @@ fn user(project: &Path, commands: &str) -> Command {
     shell.args(["-e", "-c", commands]).current_dir(project);
     for (name, _) in std::env::vars_os() {
         let cargos = name.to_string_lossy();
-        if cargos.starts_with("CARGO") && cargos != "CARGO_HOME" || cargos.starts_with("RUST") {
-            if cargos != "RUSTUP_HOME" {
-                shell.env_remove(&name);
-            }
+        let is_tool = cargos.starts_with("CARGO") || cargos.starts_with("RUST");
+        if is_tool && !matches!(&*cargos, "CARGO_HOME" | "RUSTUP_HOME") {
+            shell.env_remove(&name);
         }
     }
     let mut paths = vec![binary().parent().unwrap().to_path_buf()];
