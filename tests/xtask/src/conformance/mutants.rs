@@ -4,6 +4,7 @@
 //! the traces under `target/mutants`, which then have to say that it differs from client-go.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
@@ -64,6 +65,13 @@ impl Copy {
     fn prepare(workspace: &Workspace) -> Result<Self> {
         let copy = workspace.target.join("mutants");
         for folder in PACKAGES {
+            // What is no more in the sources must not be there either.
+            match fs::remove_dir_all(copy.join(folder)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot empty {folder}'s copy"));
+                }
+                _ => {}
+            }
             copy_folder(Path::new(folder), &copy.join(folder))?;
         }
         let manifest = read(Path::new("Cargo.toml"))?;
@@ -105,7 +113,6 @@ fn original(mutant: &Mutant) -> PathBuf {
     Path::new(PACKAGES[0]).join("src").join(mutant.file)
 }
 
-/// Leaves alone what is there already and the same, so that it is not built again.
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
     for entry in entries {
