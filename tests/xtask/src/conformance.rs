@@ -76,7 +76,9 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
 /// The numbers of the scenarios of which every test passed, and whether all of these tests did.
 fn scenarios() -> Result<(BTreeSet<usize>, Result<()>)> {
     let mut tests = cargo();
-    tests.args(["test", "--package", "informer", "--no-fail-fast"]);
+    // Of the whole workspace, here and below: with the features of a part of it, all that this
+    // builds on would be built once more.
+    tests.args(["test", "--workspace", "--lib", "--test", "main", "--no-fail-fast"]);
     tests.args(["--", "scenario_", "differences"]);
     let (status, lines) = run_echoing(&mut tests)?;
     let numbers = |end: &str| -> BTreeSet<usize> {
@@ -105,7 +107,7 @@ fn traces(workspace: &Workspace, nightly: bool) -> Result<Value> {
 
 fn side_by_side() -> Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "--package", "tests", "--", SIDE_BY_SIDE, "--nocapture"]);
+    tests.args(["test", "--workspace", "--test", "main", "--", SIDE_BY_SIDE, "--nocapture"]);
     let (status, _) = run_echoing(&mut tests)?;
     succeeded(&tests, status)
 }
