@@ -8,7 +8,7 @@ use dev_api_server::{ApiServer, Settings};
 use host::handlers::HandlerState;
 use kube::{Client, Config};
 use serde_json::json;
-use tests::{TestHost, deliveries_of, eventually, problems_of};
+use tests::{TestHost, deliveries_of, eventually, later_kind, problems_of};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap }]\n";
@@ -159,14 +159,7 @@ async fn an_unknown_kind_is_named_with_the_closest_ones_and_waited_for() {
     let spec = "  watches: [{ apiVersion: example.com/v1, kind: Later }]\n";
     host.begin_load("early", RECORDER, spec);
     eventually("it waits", MINUTE, || !problems_of("early").is_empty()).await;
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "laters.example.com" },
-        "spec": { "group": "example.com", "scope": "Namespaced",
-            "names": { "kind": "Later", "plural": "laters" },
-            "versions": [{ "name": "v1", "served": true, "storage": true }] },
-    });
-    server.storage().apply(crd).unwrap();
+    server.storage().apply(later_kind()).unwrap();
     assert_eq!(host.host.handlers().loaded("early").await, Some(HandlerState::Running));
 
     let spec = "  watches: [{ apiVersion: v1, kind: Node, namespaces: [a] }]\n";

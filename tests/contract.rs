@@ -9,7 +9,9 @@ use dev_api_server::{ApiServer, Settings, Storage};
 use host::handlers::HandlerState;
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use tests::{TestHost, deliveries_of, eventually, fields_said_by, problems_of, said_by};
+use tests::{
+    TestHost, deliveries_of, eventually, fields_said_by, later_kind, problems_of, said_by,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -181,14 +183,7 @@ async fn a_handler_waits_for_what_it_may_read() {
     eventually("it says so", MINUTE, || !problems_of("waiting").is_empty()).await;
     assert!(problems_of("waiting")[0].contains("Later of example.com/v1"));
     assert!(deliveries_of("waiting").is_empty(), "nothing is handled without the rest");
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "laters.example.com" },
-        "spec": { "group": "example.com", "scope": "Namespaced",
-            "names": { "kind": "Later", "plural": "laters" },
-            "versions": [{ "name": "v1", "served": true, "storage": true }] },
-    });
-    server.storage().apply(crd).unwrap();
+    server.storage().apply(later_kind()).unwrap();
     assert_eq!(host.host.handlers().loaded("waiting").await, Some(HandlerState::Running));
     host.synced("waiting").await;
     assert_eq!(deliveries_of("waiting").len(), 2, "the pod, and that this was all");

@@ -26,6 +26,6 @@ pub use server_history::ServerHistory;
 pub use tcp_proxy::TcpProxy;
 pub use test_host::{TestHost, eventually};
 pub use test_objects::{
-    Kind, View, apply, config_map, config_maps, create_widget_kind, pod, pods, server_view, storm,
-    storm_of, widget, widgets,
+    Kind, View, apply, config_map, config_maps, create_widget_kind, later_kind, pod, pods,
+    server_view, storm, storm_of, widget, widgets,
 };

@@ -133,3 +133,14 @@ pub async fn storm_of(
         }
     }
 }
+
+/// The kind `Later` of `example.com/v1`, for a server that does not serve it at first.
+pub fn later_kind() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "laters.example.com" },
+        "spec": { "group": "example.com", "scope": "Namespaced",
+            "names": { "kind": "Later", "plural": "laters" },
+            "versions": [{ "name": "v1", "served": true, "storage": true }] },
+    })
+}

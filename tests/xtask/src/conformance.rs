@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use crate::setup::{Workspace, cargo, line};
+use crate::setup::{self, Workspace, cargo, line};
 
 /// How much is compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let mutants = mutants::run(workspace)?;
 
     let count = |name: &str| traces[name].as_u64().unwrap_or_default();
+    let caught = mutants.count - mutants.survivors.len();
     let report = json!({
         "client_go": traces["client_go"],
         "seed": traces["seed"],
@@ -46,18 +47,17 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
         "informer_traces": count("informer_traces"),
         "mismatches": count("mismatches"),
         "mutants": mutants.count,
-        "mutants_caught": mutants.count - mutants.survivors.len(),
+        "mutants_caught": caught,
     });
     println!(
         "\n{} of {SCENARIOS} scenarios passed; {} queue, {} store and {} informer traces compared \
-         with client-go {}, {} mismatches; {} of {} mutants caught",
+         with client-go {}, {} mismatches; {caught} of {} mutants caught",
         scenarios.len(),
         count("queue_traces"),
         count("store_traces"),
         count("informer_traces"),
         traces["client_go"].as_str().unwrap_or_default(),
         count("mismatches"),
-        mutants.count - mutants.survivors.len(),
         mutants.count,
     );
     if options.json {
@@ -84,7 +84,11 @@ fn scenarios() -> Result<(BTreeSet<usize>, Result<()>)> {
     let numbers = |end: &str| -> BTreeSet<usize> {
         lines.iter().filter_map(|it| it.strip_suffix(end)).filter_map(scenario_number).collect()
     };
-    Ok((&numbers(" ... ok") - &numbers(" ... FAILED"), succeeded(&tests, status)))
+    let succeeded = match status.success() {
+        true => Ok(()),
+        false => Err(anyhow!("`{}` failed ({status})", line(&tests))),
+    };
+    Ok((&numbers(" ... ok") - &numbers(" ... FAILED"), succeeded))
 }
 
 /// `test reflector::tests::scenario_28_reflector_watch_handler` → 28.
@@ -108,13 +112,7 @@ fn traces(workspace: &Workspace, nightly: bool) -> Result<Value> {
 fn side_by_side() -> Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--test", "main", "--", SIDE_BY_SIDE, "--nocapture"]);
-    let (status, _) = run_echoing(&mut tests)?;
-    succeeded(&tests, status)
-}
-
-fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
-    ensure!(status.success(), "`{}` failed ({status})", line(command));
-    Ok(())
+    setup::run(&mut tests)
 }
 
 /// Runs a command whose output is shown, and gives what it was.

@@ -1,4 +1,4 @@
-//! What both jobs stand on: where things are, the toolchain's parts, and the builds.
+//! What the jobs stand on: where things are, the toolchain's parts, and the builds.
 //!
 //! Whatever of it is there already is left alone, and nothing is said.
 
