@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 use super::directory::HandlerFile;
 use super::running_handler::{HandlerState, HandlerStatus, RunningHandler};
 use crate::api_server::WatchedResource;
-use crate::guest::GuestEngine;
+use crate::guest::Compiler;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
-    pub(super) engine: GuestEngine,
+    pub(super) compiler: Compiler,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
@@ -39,9 +39,9 @@ struct Entry {
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, engine: GuestEngine, guests: Handle) -> Self {
+    pub fn new(client: Client, compiler: Compiler, guests: Handle) -> Self {
         let informers = SharedInformerFactory::new();
-        let surroundings = Arc::new(Surroundings { client, engine, informers, guests });
+        let surroundings = Arc::new(Surroundings { client, compiler, informers, guests });
         Self { surroundings, handlers: Mutex::default() }
     }
 

@@ -14,14 +14,14 @@ use informer::{
     DeadLetter, DeliveryCounts, HandlerOptions, HandlerRegistration, IndexError, SharedInformer,
     SharedInformerOptions,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::directory::HandlerFile;
 use super::registry::Surroundings;
 use crate::api_server::{ApiListerWatcher, KindError, WatchedResource, find_kind};
 use crate::guest::{
-    GuestHandler, GuestModule, OWNER_INDEX, ReadableCollection, SharedGuest, WatchDeclaration,
+    GuestHandler, MODULE_BYTES_MAX, OWNER_INDEX, ReadableCollection, SharedGuest, WatchDeclaration,
     owners,
 };
 
@@ -224,16 +224,8 @@ impl RunningHandler {
         wasm: Vec<u8>,
     ) -> Result<(SharedGuest, Vec<WatchDeclaration>), String> {
         let HandlerFile { name, spec, .. } = &self.file;
-        let engine = at.engine.clone();
-        // One at a time: compiling uses every core by itself.
-        static COMPILING: Semaphore = Semaphore::const_new(1);
-        let turn = COMPILING.acquire().await.map_err(|error| error.to_string())?;
-        let compiled =
-            tokio::task::spawn_blocking(move || GuestModule::compile(&engine, &wasm)).await;
-        let module = compiled
-            .map_err(|error| format!("compiling the module ended early: {error}"))?
-            .map_err(|error| error.to_string())?;
-        drop(turn);
+        let module = at.compiler.compile(&wasm).await.map_err(|error| error.to_string())?;
+        drop(wasm);
         let (name, config, limits) = (name.clone(), spec.config_json(), spec.limits());
         let started =
             at.guests.spawn(async move { SharedGuest::start(module, &name, config, limits).await });
@@ -376,9 +368,6 @@ pub(crate) async fn read_module(module: &Path) -> Result<Vec<u8>, String> {
     }
     tokio::fs::read(module).await.map_err(named)
 }
-
-/// A Python runtime is 18 MB, the largest that was tried.
-const MODULE_BYTES_MAX: u64 = 32 << 20;
 
 /// Watches times namespaces of one handler. Each is a connection to the server.
 const RESOURCES_MAX: usize = 64;
