@@ -22,6 +22,7 @@ mod limits;
 mod log_budget;
 mod bindings;
 
+pub use ::compiler::{ChildLimits, CompileError, Counts, Limits};
 pub use compiler::{Compiler, CompilerSettings, compile_module};
 pub use contract::{ContractVersion, Interface, Interfaces, Problems};
 pub use engine::GuestEngine;

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use compiler::ChildLimits;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
 use host::config::{
     CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs,
 };
-use host::guest::{Compiler, CompilerSettings, GuestEngine, compile_module};
+use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;

@@ -114,3 +114,6 @@ fn not_wasm(bytes: &[u8]) -> Refusal {
     };
     Refusal::NotWasm { start: format!("`{}`", start.escape_ascii()), hint: hint.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;
