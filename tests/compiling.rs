@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use artifacts::{RECORDER, SPIN};
@@ -58,6 +58,37 @@ fn bomb(functions: usize, length: usize) -> Vec<u8> {
     let code = "local.get 0 i32.const 7 i32.mul local.set 0\n".repeat(length);
     let function = format!("(func (param i32) {code})\n");
     wat::parse_str(format!("(component (core module {}))", function.repeat(functions))).unwrap()
+}
+
+#[test]
+fn the_child_has_its_limits_before_it_reads_the_module() {
+    let mut child = Command::new(binary())
+        .args(["compile-module", "--cpu-seconds=7", "--address-space=1073741824"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let has = |what: &str, soft: &str, hard: &str| {
+        let limits = fs::read_to_string(&limits).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default();
+        line.split_whitespace().take(2).eq([soft, hard])
+    };
+    let begin = Instant::now();
+    // It is the last one that is set.
+    while !has("Max processes", "0", "0") {
+        assert!(begin.elapsed() < MINUTE, "{}", fs::read_to_string(&limits).unwrap());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(has("Max cpu time", "7", "8"));
+    assert!(has("Max address space", "1073741824", "1073741824"));
+    assert!(has("Max file size", "0", "0"));
+    assert!(has("Max core file size", "0", "0"));
+    assert!(has("Max open files", "8", "8"));
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    assert!(status.contains("Threads:\t1\n"), "{status}");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(3), "nothing is no module");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 //!
 //! in:   the program, the module
 //! out:  what the child wrote, or which limit ended it
-//! runs: in the caller's task; whoever drops it kills the child and all that it started.
+//! runs: in the caller's task; whoever drops it kills the child and all that it started. Should this
+//!       process be killed, the child ends at its CPU time.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;

@@ -175,14 +175,14 @@ async fn each_end_of_the_child_has_its_own_error() {
         ("true", "cannot be loaded"),
     ] {
         let compiler = setting.with(script, tight);
-        let error = compiler.compile(&[], COMPONENT).await.err().expect("it fails").to_string();
+        let error = compiler.compile(&[], COMPONENT).await.expect_err("it fails").to_string();
         assert!(error.contains(expected), "{script}: {error}");
         assert!(error.len() < 2000, "{script}: {error}");
         let cache = fs::read_dir(setting.folder.path().join("cache")).unwrap();
         assert_eq!(cache.count(), 0, "{script}: nothing is kept");
     }
     let compiler = setting.with("", |settings| settings.program = "/nowhere/informerd".into());
-    let error = compiler.compile(&[], COMPONENT).await.err().expect("it fails").to_string();
+    let error = compiler.compile(&[], COMPONENT).await.expect_err("it fails").to_string();
     assert!(error.contains("cannot start /nowhere/informerd"), "{error}");
 }
 
@@ -192,7 +192,7 @@ async fn a_child_that_does_not_end_is_killed_with_all_that_it_started() {
     // The grandchild keeps the pipes open.
     let script = "sleep 1000 & echo $! > grandchild; echo $$ > child; wait";
     let compiler = setting.with(script, |settings| settings.limits.wall = Duration::from_secs(1));
-    let error = compiler.compile(&[], COMPONENT).await.err().expect("it fails");
+    let error = compiler.compile(&[], COMPONENT).await.expect_err("it fails");
     assert_eq!(error, CompileError::WallTime(Duration::from_secs(1)));
     setting.is_gone("child");
     setting.is_gone("grandchild");

@@ -3,7 +3,7 @@ use crate::guest::compiler::compiled_here;
 use crate::guest::engine::config;
 
 fn refusal(module: &[u8]) -> Refusal {
-    compiled_here(&Engine::new(&config()).unwrap(), module).err().expect("it is refused")
+    compiled_here(&Engine::new(&config()).unwrap(), module).expect_err("it is refused")
 }
 
 #[test]
