@@ -153,6 +153,7 @@ impl RunningHandler {
                 delivery: spec.delivery(),
                 resync_period: spec.delivery.resync_period,
                 runtime: Some(at.guests.clone()),
+                ..HandlerOptions::default()
             };
             let registration = informer.add_event_handler(handler, options).await;
             self.registrations().push(Arc::new(registration));
