@@ -263,6 +263,8 @@ impl ResourceEventHandler for Generation {
         if let Notification::Added { object, .. } = &delivery.notification {
             let mut story = generations.story();
             let known = story.objects.entry(object.key.clone()).or_default();
+            // Of another one with that name, the deletion was given up.
+            known.handled.take_if(|handled| handled.uid != object.uid);
             if known.handled.is_none() {
                 known.tried = Some(object.clone());
             }
