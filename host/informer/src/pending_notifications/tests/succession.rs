@@ -7,7 +7,9 @@ fn replace(old: &mut Queue, cached: &[&str], policy: DeliveryPolicy) -> Queue {
     let mut new = Queue::new(policy);
     old.pending.close();
     new.pending.count_on_from(old.pending.arrivals());
-    cached.iter().for_each(|it| drop(new.push(&format!("added {it} initial"))));
+    cached.iter().for_each(|it| {
+        new.push(&format!("added {it} initial"));
+    });
     new.push("synced");
     new.pending.expect_told();
     new
@@ -26,7 +28,9 @@ fn delivered(old: impl Fn() -> Queue, cached: &[&str], newer: &[&str]) -> [Vec<S
             if ends_first {
                 inherit(&mut new);
             }
-            newer.iter().for_each(|text| drop(new.push(text)));
+            newer.iter().for_each(|text| {
+                new.push(text);
+            });
             if !ends_first {
                 inherit(&mut new);
             }
@@ -37,7 +41,9 @@ fn delivered(old: impl Fn() -> Queue, cached: &[&str], newer: &[&str]) -> [Vec<S
 
 fn told(texts: &[&str]) -> Queue {
     let mut queue = Queue::roomy();
-    texts.iter().for_each(|text| drop(queue.push(text)));
+    texts.iter().for_each(|text| {
+        queue.push(text);
+    });
     queue.deliver_all();
     queue
 }
