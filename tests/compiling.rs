@@ -138,7 +138,7 @@ async fn a_child_that_is_killed_is_an_error_and_the_next_one_does_its_work() {
         Command::new("kill").arg("-KILL").args(compiling.children()).status().unwrap();
     };
     let (error, ()) = tokio::join!(compiling.error(&wasm), killed);
-    assert!(error.to_string().contains("ended early (signal: 9"), "{error}");
+    assert!(error.to_string().contains("was killed"), "{error}");
     compiling.compiler.compile(&fs::read(SPIN).unwrap()).await.unwrap();
 
     let dropped = tokio::time::timeout(Duration::from_secs(1), compiling.compiler.compile(&wasm));

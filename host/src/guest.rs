@@ -2,6 +2,7 @@
 
 mod guest_handler;
 mod shared_guest;
+mod crash_loop;
 mod live_guest;
 mod instance;
 mod command;
@@ -25,6 +26,7 @@ mod bindings;
 pub use ::compiler::{ChildLimits, CompileError, Counts, Limits};
 pub use compiler::{Compiler, CompilerSettings, compile_module};
 pub use contract::{ContractVersion, Interface, Interfaces, Problems};
+pub(crate) use crash_loop::{AfterFailure, CrashLoop};
 pub use engine::GuestEngine;
 pub use guest_handler::GuestHandler;
 pub use instance::CallError;
@@ -34,4 +36,4 @@ pub use pre_scan::Excess;
 pub(crate) use pre_scan::MODULE_BYTES_MAX;
 pub use preparation::Refusal;
 pub use readable_cache::{OWNER_INDEX, ReadableCollection, owners};
-pub use shared_guest::{SharedGuest, StartError};
+pub use shared_guest::{SharedGuest, StartError, StartedGuest};

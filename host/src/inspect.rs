@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::guest::{
-    Compiler, ContractVersion, GuestLimits, Interface, Interfaces, SharedGuest, WatchDeclaration,
+    Compiler, ContractVersion, GuestLimits, Interface, Interfaces, StartedGuest, WatchDeclaration,
 };
 use crate::handlers::read_module;
 
@@ -86,7 +86,7 @@ pub async fn inspect(compiler: &Compiler, file: &Path) -> anyhow::Result<Inspect
             match module {
                 Ok(module) => {
                     inspection.needs.extend(needs_of_imports(&interfaces));
-                    SharedGuest::declared_watches(module, GuestLimits::default()).await
+                    StartedGuest::declared_watches(module, GuestLimits::default()).await
                 }
                 Err(error) => Err(error),
             }

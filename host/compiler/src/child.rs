@@ -50,6 +50,9 @@ pub enum CompileError {
         /// What the system said.
         error: String,
     },
+    /// Somebody killed the child; usually the kernel, when it runs out of memory.
+    #[error("what compiles it was killed; is there enough memory for {} MiB more?", .0 >> 20)]
+    Killed(u64),
     /// The child ended in a way that nobody thought of.
     #[error(
         "what compiles it ended early ({status}): {said}; the module is damaged, or this is a bug of \
@@ -64,6 +67,22 @@ pub enum CompileError {
     /// What the child wrote is not what this process can run.
     #[error("what was compiled cannot be loaded: {0} (is the program that compiles this one?)")]
     NotLoaded(String),
+}
+
+impl CompileError {
+    /// Whether it is the module that has to change, and not this host or what it runs on.
+    pub fn is_of_the_module(&self) -> bool {
+        match self {
+            Self::Refused(_)
+            | Self::CpuTime(_)
+            | Self::Memory(_)
+            | Self::Output(_)
+            | Self::Ended { .. } => true,
+            Self::WallTime(_) | Self::Program { .. } | Self::Killed(_) | Self::NotLoaded(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// Starts `program` with the arguments and its limits, gives it the module, and gives what it wrote.
@@ -163,6 +182,9 @@ fn reason(status: ExitStatus, said: &str, limits: &ChildLimits) -> CompileError 
     match status.signal() {
         Some(signal) if signal == Signal::XCPU.as_raw() => {
             CompileError::CpuTime(limits.cpu_seconds)
+        }
+        Some(signal) if signal == Signal::KILL.as_raw() => {
+            CompileError::Killed(limits.address_space)
         }
         // Rust's words when an allocation fails.
         Some(signal)
