@@ -14,7 +14,8 @@ mod explanation;
 mod merged_deliveries;
 
 pub use captured_log::{
-    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+    HeldGuest, Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of,
+    said_by,
 };
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
