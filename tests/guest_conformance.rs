@@ -34,6 +34,9 @@ macro_rules! languages {
 
 languages! {
     rust
+    zig
+    assemblyscript
+    core_module
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     javascript
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]

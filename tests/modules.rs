@@ -28,20 +28,6 @@ async fn a_core_module_in_c_is_a_handler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_core_module_in_zig_is_a_handler() {
-    reports_labels("core_module/zig", &built("core_module/zig"), Some("unreachable")).await;
-    assert!(said_by("core-module-zig").contains(&"asked to trap".to_owned()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_core_module_in_assemblyscript_is_a_handler() {
-    let module = built("core_module/assemblyscript");
-    reports_labels("core_module/assemblyscript", &module, Some("unreachable")).await;
-    let said = said_by("core-module-assemblyscript");
-    assert!(said.iter().any(|line| line.starts_with("asked to trap in labels.ts:")), "{said:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_core_module_in_go_is_a_handler() {
     let trap = "trapped: panic: asked to trap";
     reports_labels("core_module/go", &built("core_module/go"), Some(trap)).await;
