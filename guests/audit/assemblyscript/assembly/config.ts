@@ -1,6 +1,6 @@
 // What is to be reported.
 
-import { config } from "../../../sdk/assemblyscript/assembly";
+import { config } from "../../../sdk/assemblyscript";
 
 export class Config {
   // JSON pointers.

@@ -1,6 +1,6 @@
 // Failing on request, so that one can see what the host makes of it.
 
-import { Failure, KubernetesObject } from "../../../sdk/assemblyscript/assembly";
+import { Failure, KubernetesObject } from "../../../sdk/assemblyscript";
 
 export class Failing {
   // The state that was failed last, and how often.

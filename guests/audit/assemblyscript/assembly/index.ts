@@ -3,11 +3,11 @@
 
 import {
   Failure, Field, Handler, KubernetesObject, Level, Watch, cache, config, debug, defineHandler, info, log,
-} from "../../../sdk/assemblyscript/assembly";
+} from "../../../sdk/assemblyscript";
 import { Config, Detail, apiVersion, kind } from "./config";
 import { Failing } from "./failing";
 
-export * from "../../../sdk/assemblyscript/assembly/exports";
+export * from "../../../sdk/assemblyscript/exports";
 
 class Audit extends Handler {
   private config: Config = new Config();

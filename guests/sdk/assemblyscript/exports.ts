@@ -1,4 +1,4 @@
-// The module's exports: `export * from "informerd-handler/assembly/exports";`.
+// The module's exports: `export * from "informerd-handler/exports";`.
 
 import "./abort";
 import { allocate, freeCall, realloc, storeText } from "./abi";
