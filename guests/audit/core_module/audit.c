@@ -81,6 +81,9 @@ struct page_or_error {
   };
 };
 
+static_assert(sizeof(struct key) == 60 && sizeof(struct add) == 68 && sizeof(struct watch) == 40);
+static_assert(sizeof(struct handled) == 24 && sizeof(struct page_or_error) == 24);
+
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
 #define EXPORT(name) __attribute__((export_name(name)))
 
