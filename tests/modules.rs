@@ -28,20 +28,6 @@ async fn a_core_module_in_c_is_a_handler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_core_module_in_zig_is_a_handler() {
-    reports_labels("core_module/zig", &built("core_module/zig"), Some("unreachable")).await;
-    assert!(said_by("core-module-zig").contains(&"asked to trap".to_owned()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_core_module_in_assemblyscript_is_a_handler() {
-    let module = built("core_module/assemblyscript");
-    reports_labels("core_module/assemblyscript", &module, Some("unreachable")).await;
-    let said = said_by("core-module-assemblyscript");
-    assert!(said.iter().any(|line| line.starts_with("asked to trap in labels.ts:")), "{said:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_core_module_in_go_is_a_handler() {
     let trap = "trapped: panic: asked to trap";
     reports_labels("core_module/go", &built("core_module/go"), Some(trap)).await;
@@ -62,6 +48,30 @@ async fn a_command_may_be_a_component() {
 async fn a_command_in_go_is_a_handler() {
     let trap = "ended (exit status 2) instead of reading the next line: panic: asked to trap";
     reports_labels("stdin/go", &built("stdin/go"), Some(trap)).await;
+}
+
+/// Core modules import standard error for nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_sdk_for_core_modules_prints_before_a_trap_is_the_reason() {
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let annotations = json!({ "audit.informerd.dev/fail": "trap" });
+    let metadata = json!({ "name": "a", "namespace": "default", "annotations": annotations });
+    let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata });
+    dev.storage().apply(object).unwrap();
+    let spec = format!("  config: {{ kind: ConfigMap, report: [/data] }}\n{RETRY_ONCE}");
+    for (language, reason) in [
+        ("zig", "trapped: asked to trap"),
+        ("assemblyscript", "trapped: asked to trap in assembly/failing.ts:"),
+    ] {
+        let module = built(&format!("audit/{language}"));
+        let name = format!("{language}-says-why");
+        let state = host.load(&name, module.to_str().unwrap(), &spec).await;
+        assert_eq!(state, HandlerState::Running);
+        host.synced(&name).await;
+        let dead = host.status(&name).dead_letters.pop().unwrap();
+        assert!(dead.reason.contains(reason) && dead.attempts == 2, "{}", dead.reason);
+    }
 }
 
 fn built(guest: &str) -> PathBuf {
