@@ -41,6 +41,7 @@ languages! {
     typescript
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     python
+    stdin
 }
 
 #[test]
