@@ -26,12 +26,14 @@ macro_rules! languages {
 languages! {
     #[ignore = "takes minutes"]
     rust
+    go
     #[ignore = "takes minutes"]
     javascript
     #[ignore = "takes minutes"]
     typescript
     #[ignore = "takes minutes"]
     python
+    stdin
 }
 
 #[test]

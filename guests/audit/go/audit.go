@@ -89,8 +89,9 @@ func (audit *audit) OnDelete(last informerd.Object, finalStateUnknown bool) erro
 
 func (audit *audit) OnSynced() error {
 	apiVersion, kind := watched()
+	options := informerd.ListOptions{LabelSelector: audit.config.labelSelector, PageSize: audit.config.page}
 	objects, pages := 0, 0
-	for page, err := range informerd.Cache.Pages(apiVersion, kind, informerd.ListOptions{PageSize: audit.config.page}) {
+	for page, err := range informerd.Cache.Pages(apiVersion, kind, options) {
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,8 @@ type config struct {
 	detail detail
 	// Objects of the cache at once.
 	page int
+	// Of the cache: all if empty.
+	labelSelector string
 }
 
 // detail is how much of an object is read.
@@ -69,6 +71,7 @@ func readConfig() (config, error) {
 		}
 		config.page = page
 	}
+	config.labelSelector, _ = informerd.Config.GetString("labelSelector")
 	return config, nil
 }
 
