@@ -55,6 +55,15 @@ pub fn build(guest: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Runs the commands under `## Test` of a folder in `guests`. The error tells what they said.
+pub fn test(guest: &str) -> Result<(), String> {
+    let folder = workspace().join("guests").join(guest);
+    let readme = folder.join("README.md");
+    let text = fs::read_to_string(&readme);
+    let text = text.map_err(|error| format!("{}: {error}", readme.display()))?;
+    run(guest, &folder, "Test", &commands(&text, "Test")?)
+}
+
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
