@@ -37,7 +37,7 @@ import (
 // Handler is what a handler does: each method is one call of the host. Embed [NopHandler] to leave some of
 // them out.
 //
-// An error has the state delivered again, as [RetryAfter] and [Permanent] say otherwise. A panic costs the
+// An error has the state delivered again; [RetryAfter] says when, and [Permanent] that it is not. A panic costs the
 // instance and what it remembered; its text is in the host's log.
 type Handler interface {
 	// OnAdd: the object appeared, or was there when the handler joined.

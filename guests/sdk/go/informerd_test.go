@@ -69,6 +69,12 @@ func TestFailuresAreThoseOfTheContract(t *testing.T) {
 			&contract.Failure{Reason: "web: later", IsPermanent: true},
 		},
 		{
+			errors.Join(errors.New("web"), informerd.Permanent(plain)),
+			&contract.Failure{Reason: "web\nlater", IsPermanent: true},
+		},
+		{informerd.Permanent(nil), nil},
+		{informerd.RetryAfter(time.Second, nil), nil},
+		{
 			informerd.RetryAfter(time.Second, informerd.Permanent(plain)),
 			&contract.Failure{Reason: "later", AfterMS: after(1000)},
 		},

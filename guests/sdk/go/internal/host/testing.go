@@ -157,6 +157,8 @@ func current() *Testing {
 	return Current
 }
 
+// What a module imports, as the host of tests answers it.
+
 func ObjectKey(object Ticket) Key { return current().state(object).key }
 func JSON(object Ticket) string   { return current().state(object).json }
 func ConfigJSON() string          { return current().config }
