@@ -34,13 +34,13 @@ macro_rules! languages {
 
 languages! {
     rust
-    go
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     javascript
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     typescript
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     python
+    go
     stdin
 }
 
