@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use host::guest::{GuestEngine, GuestLimits, GuestModule, StartedGuest};
+use host::guest::{GuestLimits, StartedGuest};
 use serde_json::{Value, json};
+use tests::compiler;
 
 use life::Life;
 
@@ -252,8 +253,7 @@ async fn key_only(language: &str, module: &Path) -> String {
 
 /// What `init` says about configurations that it does not take.
 async fn refusals(language: &str, module: &Path) -> String {
-    let engine = GuestEngine::new().unwrap();
-    let module = GuestModule::compile(&engine, &fs::read(module).unwrap()).unwrap();
+    let module = compiler().compile(&fs::read(module).unwrap()).await.unwrap();
     let many = |count: usize| json!({ "report": vec!["/a"; count] });
     let configs = [
         json!({}),

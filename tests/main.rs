@@ -11,6 +11,8 @@ mod guest_conformance;
 mod guest_sdks;
 /// Hostile and broken guests beside good ones.
 mod guests;
+/// What compiling a module may take, and what is kept of it.
+mod compiling;
 /// Handlers replaced and removed while they run.
 mod reload;
 /// What bad input gets: files, modules, kinds, servers.

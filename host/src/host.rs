@@ -1,4 +1,4 @@
-//! The running host: an engine, the guests' threads, the handlers and the health endpoint.
+//! The running host: a compiler, the guests' threads, the handlers and the health endpoint.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::guest::GuestEngine;
+use crate::guest::Compiler;
 use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
 
@@ -29,8 +29,11 @@ struct GuestThreads(Option<Runtime>);
 impl Host {
     /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
     /// free one.
-    pub async fn start(client: Client, http: SocketAddr) -> anyhow::Result<Self> {
-        let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
+    pub async fn start(
+        client: Client,
+        compiler: Compiler,
+        http: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
             .enable_all()
@@ -38,7 +41,7 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client, compiler, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
         Ok(Self { handlers, health, followed: Mutex::default(), _guests: guests })
     }

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
-use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
+use host::config::{
+    CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs,
+};
+use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;
@@ -18,6 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Command::CompileModule(CompileModuleArgs { cpu_seconds, address_space }) = command {
+        // Without the threads of the others.
+        return compile_module(&ChildLimits { cpu_seconds, address_space });
+    }
     let done = Runtime::new().context("cannot start threads").and_then(|runtime| {
         let done = runtime.block_on(async {
             // First of all, so that a signal during start-up is not lost.
@@ -27,9 +34,11 @@ fn main() -> ExitCode {
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
+                // Has ended above.
+                Command::CompileModule(_) => Ok(()),
             }
         });
-        // A compilation that is still going on must not keep the process.
+        // Whatever blocks must not keep the process.
         runtime.shutdown_timeout(Duration::from_secs(1));
         done
     });
@@ -70,7 +79,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
 
 /// Fails if the module cannot be used.
 async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
-    let inspection = host::inspect::inspect(&args.module).await?;
+    let inspection = host::inspect::inspect(&compiler(&args.cache)?, &args.module).await?;
     let text = match args.json {
         true => serde_json::to_string(&inspection)? + "\n",
         false => inspection.to_string(),
@@ -80,6 +89,14 @@ async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
     }
+}
+
+fn compiler(args: &CacheArgs) -> anyhow::Result<Compiler> {
+    let mut settings = CompilerSettings::default();
+    if let Some(folder) = &args.cache_dir {
+        settings.cache = Some(folder.clone());
+    }
+    Ok(Compiler::new(GuestEngine::new().map_err(anyhow::Error::msg)?, settings))
 }
 
 fn new(args: &NewArgs) -> anyhow::Result<()> {
@@ -117,7 +134,7 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let host = Host::start(client, args.http).await?;
+    let host = Host::start(client, compiler(&args.cache)?, args.http).await?;
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
     host.follow_directory(&args.handlers).await?;
     tokio::select! {

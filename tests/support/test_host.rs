@@ -10,6 +10,7 @@ use informer::SharedInformer;
 use kube::Client;
 use tempfile::TempDir;
 
+use crate::binary::compiler;
 use crate::captured_log::capture_log;
 
 /// A running host; stopped when it is dropped.
@@ -22,7 +23,7 @@ impl TestHost {
     pub async fn start(client: Client) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, http).await.expect("the host starts");
+        let host = Host::start(client, compiler().clone(), http).await.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 

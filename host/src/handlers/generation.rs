@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use informer::{HandlerRegistration, IndexError, SharedInformer, SharedInformerOptions};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
@@ -19,7 +18,8 @@ use super::resources::ResourceFinder;
 use super::status::HandlerState;
 use crate::api_server::{ApiListerWatcher, WatchedResource};
 use crate::guest::{
-    GuestModule, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest, StartedGuest, owners,
+    GuestModule, MODULE_BYTES_MAX, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest,
+    StartedGuest, owners,
 };
 
 /// A generation at work.
@@ -138,16 +138,12 @@ pub(super) async fn prepare(
 }
 
 async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotReady> {
-    // One at a time: compiling uses every core by itself.
-    static COMPILING: Semaphore = Semaphore::const_new(1);
-    let engine = at.engine.clone();
-    let turn =
-        COMPILING.acquire().await.map_err(|error| NotReady::Unavailable(error.to_string()))?;
-    let compiled = tokio::task::spawn_blocking(move || GuestModule::compile(&engine, &wasm)).await;
-    drop(turn);
-    compiled
-        .map_err(|error| NotReady::Unavailable(format!("compiling ended early: {error}")))?
-        .map_err(|error| NotReady::Refused(error.to_string()))
+    at.compiler.compile(&wasm).await.map_err(|error| match error {
+        ModuleError::NotCompiled(error) if !error.is_of_the_module() => {
+            NotReady::Unavailable(error.to_string())
+        }
+        error => NotReady::Refused(error.to_string()),
+    })
 }
 
 /// What a guest may read, when all of it has been listed: to a handler, a cache that is still being
@@ -213,9 +209,6 @@ pub(crate) async fn read_module(module: &Path) -> Result<Vec<u8>, String> {
     }
     tokio::fs::read(module).await.map_err(named)
 }
-
-/// A Python runtime is 18 MB, the largest that was tried.
-const MODULE_BYTES_MAX: u64 = 32 << 20;
 
 /// How long a list may take before it is said that the handler waits for it.
 const LIST_NOTICE: Duration = Duration::from_secs(10);

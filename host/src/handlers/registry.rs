@@ -15,12 +15,12 @@ use super::quarantine::Quarantine;
 use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
 use crate::api_server::WatchedResource;
-use crate::guest::GuestEngine;
+use crate::guest::Compiler;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
-    pub(super) engine: GuestEngine,
+    pub(super) compiler: Compiler,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
@@ -56,10 +56,10 @@ struct Entry {
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, engine: GuestEngine, guests: Handle) -> Self {
+    pub fn new(client: Client, compiler: Compiler, guests: Handle) -> Self {
         let informers = SharedInformerFactory::new();
         let quarantine = Arc::new(Quarantine::default());
-        let surroundings = Surroundings { client, engine, informers, guests, quarantine };
+        let surroundings = Surroundings { client, compiler, informers, guests, quarantine };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }
 
