@@ -134,7 +134,14 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let host = Host::start(client, compiler(&args.cache)?, args.http).await?;
+    let compiler = compiler(&args.cache)?;
+    let host = Host::start(client, compiler.clone(), args.http).await?;
+    if let Some(folder) = compiler.cache_folder()
+        && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
+    {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a module that the host dies of will be started again");
+    }
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
     host.follow_directory(&args.handlers).await?;
     tokio::select! {

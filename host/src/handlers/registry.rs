@@ -1,6 +1,8 @@
 //! All handlers of this host, loaded, replaced and removed while it runs.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +63,12 @@ impl HandlerRegistry {
         let quarantine = Arc::new(Quarantine::default());
         let surroundings = Surroundings { client, compiler, informers, guests, quarantine };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
+    }
+
+    /// Notes in a folder which module is being started, so that one that a host died of is in quarantine for the
+    /// next one. To be called before anything is loaded.
+    pub fn remember_in(&self, folder: &Path) -> io::Result<()> {
+        self.surroundings.quarantine.remember_in(folder)
     }
 
     /// Loads a handler, or replaces what runs under its name as soon as the new one is ready. Returns at

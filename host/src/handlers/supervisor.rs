@@ -239,16 +239,23 @@ impl SupervisedHandler {
     /// Where what is wanted stands, while it does not run; said once for each reason.
     fn waits(&self, version: u64, state: HandlerState) {
         let is_first = self.running().generation.is_none();
-        let is_new = self.stand.send_if_modified(|stand| {
+        self.stand.send_if_modified(|stand| {
             let is_new = stand.version != version || *stand.latest() != state;
             stand.version = version;
             match is_first {
                 true => stand.state = state.clone(),
                 false => stand.replacement = Some(state.clone()),
             }
+            // Before anybody who waits for it goes on.
+            if is_new {
+                self.tell(&state, is_first);
+            }
             is_new
         });
-        let Some(problem) = state.problem().filter(|_| is_new) else { return };
+    }
+
+    fn tell(&self, state: &HandlerState, is_first: bool) {
+        let Some(problem) = state.problem() else { return };
         let (handler, source) = (&*self.name, self.source().to_string());
         let goes_on = (!is_first).then_some("the generation before");
         match state.is_settled() {
