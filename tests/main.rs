@@ -7,6 +7,8 @@ mod cluster;
 mod contract;
 /// Every language's audit trail lives through the same and writes the same.
 mod guest_conformance;
+/// The SDKs' own tests, in their languages.
+mod guest_sdks;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What compiling a module may take, and what is kept of it.

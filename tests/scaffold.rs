@@ -29,12 +29,14 @@ languages! {
     core_module
     #[ignore = "takes minutes"]
     rust
+    go
     #[ignore = "takes minutes"]
     javascript
     #[ignore = "takes minutes"]
     typescript
     #[ignore = "takes minutes"]
     python
+    stdin
 }
 
 #[test]
