@@ -34,6 +34,8 @@ macro_rules! languages {
 
 languages! {
     rust
+    c
+    cpp
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     javascript
     #[ignore = "takes minutes; `cargo xtask guests` runs it"]
