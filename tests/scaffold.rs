@@ -24,6 +24,8 @@ macro_rules! languages {
 }
 
 languages! {
+    c
+    cpp
     #[ignore = "takes minutes"]
     rust
     #[ignore = "takes minutes"]
