@@ -35,6 +35,8 @@ macro_rules! languages {
 
 languages! {
     rust
+    c
+    cpp
     zig
     assemblyscript
     core_module

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use host::handlers::HandlerState;
 use serde_json::json;
-use tests::{Dev, Event, deliveries_of, eventually, said_by};
+use tests::{Dev, Event, deliveries_of, eventually, fields_said_by, said_by};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const RETRY_ONCE: &str = "  delivery: { maxRetries: 1, backoff: 10ms }\n";
@@ -19,12 +19,6 @@ async fn a_core_module_by_hand_is_a_handler() {
     let module = folder.path().join("labels.wasm");
     fs::write(&module, wat::parse_file(text).unwrap()).unwrap();
     reports_labels("core_module/wat", &module, None).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_core_module_in_c_is_a_handler() {
-    let trap = "asked to trap (wasm trap: wasm `unreachable` instruction executed)";
-    reports_labels("core_module/c", &built("core_module/c"), Some(trap)).await;
 }
 
 /// What the host passes and what it is answered is garbage once the call is over, 60 MB of it here.
@@ -68,6 +62,127 @@ async fn what_an_sdk_for_core_modules_prints_before_a_trap_is_the_reason() {
         let dead = host.status(&name).dead_letters.pop().unwrap();
         assert!(dead.reason.contains(reason) && dead.attempts == 2, "{}", dead.reason);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_says_why_it_aborts_and_keeps_nothing_of_a_call() {
+    keeps_nothing_of_a_call("audit/c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cpp_says_why_it_aborts_and_keeps_nothing_of_a_call() {
+    keeps_nothing_of_a_call("audit/cpp").await;
+}
+
+/// An audit trail that may have 2 MiB reads 30 MiB, then does what its language does with a bug.
+async fn keeps_nothing_of_a_call(guest: &str) {
+    let name = format!("{}-in-2-mib", guest.replace('/', "-"));
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let module = built(guest);
+    let spec = "  config: { kind: ConfigMap, report: [/data/value] }\n  limits: { memory: 2Mi }\n";
+    let state = host.load(&name, module.to_str().unwrap(), &format!("{spec}{RETRY_ONCE}")).await;
+    assert_eq!(state, HandlerState::Running);
+    host.synced(&name).await;
+    for n in 0..50 {
+        dev.apply(&format!("big-{n}"), &"x".repeat(300_000));
+    }
+    eventually("all of it is told", MINUTE, || deliveries_of(&name).len() > 50).await;
+    assert!(deliveries_of(&name).iter().all(|it| it.ok), "{:?}", deliveries_of(&name));
+    dev.storage()
+        .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "bad",
+            "namespace": "default", "annotations": { "audit.informerd.dev/fail": "trap" } } }))
+        .unwrap();
+    eventually("it is given up", MINUTE, || !host.status(&name).dead_letters.is_empty()).await;
+    let dead = host.status(&name).dead_letters.pop().unwrap();
+    let trap = "asked to trap (wasm trap: wasm `unreachable` instruction executed)";
+    assert!(dead.reason.contains(trap) && dead.attempts == 2, "{}", dead.reason);
+}
+
+/// What the SDK of C and that of C++ pass to the host, and make of what it answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_function_of_c_and_cpp_does_what_it_says() {
+    let name = "every-function";
+    let module = built("core_module/cpp");
+    let module = module.to_str().unwrap();
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let apply = |name: &str, labels: serde_json::Value, value: &str| {
+        dev.storage()
+            .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": { "name": name, "namespace": "default", "labels": labels },
+                "data": { "value": value } }))
+            .unwrap();
+    };
+    for n in 1..=3 {
+        apply(["a", "b", "c"][n - 1], json!({ "n": n.to_string() }), "ä");
+    }
+    apply("unlabelled", json!(null), "ä");
+    let spec = "  config: { text: ü, n: 1 }\n  limits: { memory: 2Mi, cpuPerCall: 1s }\n  \
+                delivery: { maxRetries: 3, backoff: 10ms }\n";
+    assert_eq!(host.load(name, module, spec).await, HandlerState::Running);
+    host.synced(name).await;
+    let told = async |count: usize| {
+        let done = || deliveries_of(name).len() >= count && host.status(name).pending == 0;
+        eventually("all of it is told", MINUTE, done).await;
+    };
+    told(4).await;
+    apply("a", json!({ "n": "1" }), "\"ö\"");
+    told(5).await;
+    dev.delete("a");
+    told(6).await;
+    apply("big", json!({ "n": "4" }), &"é".repeat(150_000));
+    told(7).await;
+    assert_eq!(
+        said_by(name),
+        [
+            "config",
+            "cached",
+            "all",
+            "selected",
+            "indexed",
+            "no index",
+            "updated a",
+            "deleted default/a",
+            "read 6000040 bytes",
+        ]
+    );
+    let no_index = r#"there is no index \"colour\": there are \"namespace\" and \"owner\""#;
+    assert_eq!(
+        fields_said_by(name)[..7],
+        [
+            r#"{"c":"{\"n\":1,\"text\":\"ü\"}ü1","cpp":"{\"n\":1,\"text\":\"ü\"}none"}"#,
+            r#"{"c":"10","cpp":"{\"value\":\"ä\"}"}"#,
+            r#"{"c":"a b |c |","cpp":"a b |c |"}"#,
+            r#"{"c":"a c |","cpp":"a c |"}"#,
+            r#"{"c":"a b c |","cpp":"a b c |"}"#,
+            &*format!(r#"{{"c":"{no_index}","cpp":"{no_index}"}}"#),
+            r#"{"cpp":"ä -> \"ö\"","json":"{\"apiVersion\":"}"#,
+        ]
+    );
+    assert!(deliveries_of(name).iter().all(|it| it.ok));
+
+    apply("later", json!({ "n": "5" }), "");
+    told(10).await;
+    apply("refused", json!({ "n": "6" }), "");
+    told(11).await;
+    let reasons: Vec<String> =
+        deliveries_of(name).into_iter().skip(7).map(|it| it.reason).collect();
+    assert_eq!(reasons, ["later", "whenever you like", "", "asked \"for\" it"]);
+
+    for n in 0..1100 {
+        apply(&format!("many-{n}"), json!({ "n": "7" }), "");
+    }
+    told(1111).await;
+    apply("count", json!({ "n": "8" }), "");
+    told(1112).await;
+    assert_eq!(said_by(name).last().unwrap(), "counted 1106 and 1106");
+
+    let refuse = "  config: { refuse: because }\n";
+    let HandlerState::Failed(problem) = host.load("refuses", module, refuse).await else {
+        panic!()
+    };
+    assert!(problem.ends_with("refused: because"), "{problem}");
 }
 
 fn built(guest: &str) -> PathBuf {

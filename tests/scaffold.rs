@@ -24,6 +24,8 @@ macro_rules! languages {
 }
 
 languages! {
+    c
+    cpp
     zig
     assemblyscript
     core_module
