@@ -46,13 +46,13 @@ impl Decisions {
         let slot = self.slot(question, periods);
         let mut answers = slot.lock().await;
         if let Some((at, decision)) = &answers.decided
-            && (*at >= begun || at.elapsed() < periods.valid_for)
+            && (*at > begun || at.elapsed() < periods.valid_for)
         {
             return Ok(decision.clone());
         }
         let problem = match &answers.failed {
             // While this one waited for its turn.
-            Some((at, problem)) if *at >= begun => problem.clone(),
+            Some((at, problem)) if *at > begun => problem.clone(),
             _ => match ask.await {
                 Ok(decision) => {
                     let decided = Some((Instant::now(), decision.clone()));
