@@ -7,6 +7,8 @@ mod cluster;
 mod contract;
 /// Every language's audit trail lives through the same and writes the same.
 mod guest_conformance;
+/// What handlers may watch and read: ServiceAccounts, Secrets, granted names.
+mod access;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What compiling a module may take, and what is kept of it.

@@ -53,8 +53,8 @@ pub(crate) struct Authority {
 }
 
 /// How long what the server said counts. With the defaults, a right that is taken away is noticed within
-/// 60 s: a decision that another handler has just used up for `valid_for`, `recheck` until it is looked
-/// at again, and twice the time that the server may take.
+/// 60 s: a decision of another handler that was used at the end of `valid_for`, `recheck` until it is looked at
+/// again, the time that the server may take for both, and a handover to the next generation in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessPeriods {
     /// A decision is used again for so long, whether it allows or denies.
@@ -212,8 +212,8 @@ impl fmt::Display for ServiceAccount {
 impl Default for AccessPeriods {
     fn default() -> Self {
         Self {
-            valid_for: Duration::from_secs(20),
-            recheck: Duration::from_secs(30),
+            valid_for: Duration::from_secs(15),
+            recheck: Duration::from_secs(20),
             kept_for: Duration::from_secs(60),
         }
     }
@@ -238,9 +238,15 @@ mod tests {
 
     #[test]
     fn an_account_whose_name_would_be_anothers_is_refused() {
-        for (namespace, name) in
-            [("prod:x", "a"), ("a", "b:c"), ("", "a"), ("a", ""), ("a.b", "c"), ("a", "B"), ("a", "../b")]
-        {
+        for (namespace, name) in [
+            ("prod:x", "a"),
+            ("a", "b:c"),
+            ("", "a"),
+            ("a", ""),
+            ("a.b", "c"),
+            ("a", "B"),
+            ("a", "../b"),
+        ] {
             assert!(ServiceAccount::new(namespace, name).is_err(), "{namespace} {name}");
         }
     }

@@ -21,7 +21,7 @@ pub(crate) use generation::read_module;
 pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
 pub use spec::{
-    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, SecretKeyRef, SecretValue,
-    WatchSpec,
+    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, SecretKeyRef,
+    SecretValue, WatchSpec,
 };
 pub use status::{HandlerState, HandlerStatus};

@@ -37,6 +37,7 @@ pub struct Said {
 struct Kept {
     logged: Vec<Logged>,
     problems: Vec<String>,
+    audited: Vec<Fields>,
 }
 
 static KEPT: LazyLock<Mutex<HashMap<String, Kept>>> = LazyLock::new(Mutex::default);
@@ -92,6 +93,11 @@ pub fn problems_of(handler: &str) -> Vec<String> {
     kept(handler, |kept| kept.problems.clone())
 }
 
+/// The fields of the audit's lines about a handler.
+pub fn audited(handler: &str) -> Vec<HashMap<&'static str, String>> {
+    kept(handler, |kept| kept.audited.clone())
+}
+
 fn kept<T: Default>(handler: &str, read: impl FnOnce(&Kept) -> T) -> T {
     KEPT.lock()
         .expect("no test panics while it holds the log")
@@ -116,6 +122,7 @@ impl<S: Subscriber> Layer<S> for Capture {
                 message: fields.0.remove("message").unwrap_or_default(),
                 fields: fields.0.remove("fields"),
             })),
+            "audit" => kept.audited.push(fields.0),
             _ => kept.problems.extend(fields.0.remove("problem")),
         }
     }

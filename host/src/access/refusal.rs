@@ -71,8 +71,11 @@ impl fmt::Display for Refusal {
                 Some(namespace) => format!("a Role in {namespace}"),
                 None => "a ClusterRole".to_owned(),
             };
-            let names =
-                access.name.iter().map(|name| format!(", resourceNames: [{name}]")).collect::<String>();
+            let names = access
+                .name
+                .iter()
+                .map(|name| format!(", resourceNames: [{name}]"))
+                .collect::<String>();
             write!(
                 f,
                 " (allow it in {role} that is bound to it: {{ apiGroups: [{:?}], resources: [{}]{names}, \
@@ -134,7 +137,8 @@ mod tests {
     #[test]
     fn it_names_the_account_what_it_may_not_and_the_rule_to_add() {
         let account = ServiceAccount::new("prod", "reader").unwrap();
-        let named = Access { name: Some("a".to_owned()), ..access("get", "daemonsets", Some("prod")) };
+        let named =
+            Access { name: Some("a".to_owned()), ..access("get", "daemonsets", Some("prod")) };
         let denied = [
             access("list", "deployments", Some("prod")),
             access("watch", "deployments", Some("prod")),

@@ -35,7 +35,9 @@ impl HandlerDefinition {
             }
             (_, None) => return Ok(None),
             (_, Some(named)) => named.split_once('/').ok_or_else(|| {
-                at(format!("{named:?} must be the account's namespace and name, as `namespace/name`"))
+                at(format!(
+                    "{named:?} must be the account's namespace and name, as `namespace/name`"
+                ))
             })?,
         };
         ServiceAccount::new(namespace, name).map(Some).map_err(at)
@@ -46,11 +48,15 @@ impl HandlerDefinition {
         let at = "spec.secrets: secretKeyRef.namespace";
         match (&self.source, &secret.namespace) {
             (DefinitionSource::Resource { namespace: own, .. }, Some(other)) if own != other => {
-                Err(format!("{at} is {other:?}, and this handler gets Secrets of its own, {own:?}, only"))
+                Err(format!(
+                    "{at} is {other:?}, and this handler gets Secrets of its own, {own:?}, only"
+                ))
             }
             (DefinitionSource::Resource { namespace: own, .. }, _) => Ok(own.clone()),
             (_, Some(namespace)) => Ok(namespace.clone()),
-            (_, None) => Err(format!("{at} is needed for {:?}: a file is in no namespace", secret.name)),
+            (_, None) => {
+                Err(format!("{at} is needed for {:?}: a file is in no namespace", secret.name))
+            }
         }
     }
 }
@@ -151,7 +157,9 @@ mod tests {
     fn a_resource_has_an_account_of_its_namespace_and_a_file_any_or_none() {
         assert_eq!(account(&resource(None)), Ok(Some("prod/default".to_owned())));
         assert_eq!(account(&resource(Some("reader"))), Ok(Some("prod/reader".to_owned())));
-        assert!(account(&resource(Some("other/reader"))).unwrap_err().contains("serviceAccountName"));
+        assert!(
+            account(&resource(Some("other/reader"))).unwrap_err().contains("serviceAccountName")
+        );
         assert_eq!(account(&file(None)), Ok(None));
         assert_eq!(account(&file(Some("other/reader"))), Ok(Some("other/reader".to_owned())));
         assert!(account(&file(Some("reader"))).unwrap_err().contains("`namespace/name`"));
@@ -168,6 +176,8 @@ mod tests {
         assert_eq!(resource(None).namespace_of(&secret(Some("prod"))), Ok("prod".to_owned()));
         assert!(resource(None).namespace_of(&secret(Some("other"))).is_err());
         assert_eq!(file(None).namespace_of(&secret(Some("other"))), Ok("other".to_owned()));
-        assert!(file(None).namespace_of(&secret(None)).unwrap_err().contains("namespace is needed"));
+        assert!(
+            file(None).namespace_of(&secret(None)).unwrap_err().contains("namespace is needed")
+        );
     }
 }

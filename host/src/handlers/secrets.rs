@@ -57,7 +57,8 @@ pub(super) async fn config(
     let mut read = BTreeMap::<(String, &str), Data>::new();
     for value in &spec.secrets {
         let SecretKeyRef { name, key, .. } = &value.secret_key_ref;
-        let namespace = definition.namespace_of(&value.secret_key_ref).map_err(NotReady::Refused)?;
+        let namespace =
+            definition.namespace_of(&value.secret_key_ref).map_err(NotReady::Refused)?;
         let of = (namespace.clone(), &**name);
         let data = match read.get(&of) {
             Some(data) => data,
@@ -70,7 +71,8 @@ pub(super) async fn config(
         let lacking = |problem: &str| NotReady::NoSecret(format!("{}, {problem}", at()));
         let ByteString(bytes) = data.get(key).ok_or_else(|| lacking("which has no such key"))?;
         let text = str::from_utf8(bytes);
-        let text = text.map_err(|_| lacking("which is no UTF-8 text: encode it, as base64 for example"))?;
+        let text =
+            text.map_err(|_| lacking("which is no UTF-8 text: encode it, as base64 for example"))?;
         config.insert(value.name.clone(), Value::String(text.to_owned()));
     }
     let json = Value::Object(config).to_string();

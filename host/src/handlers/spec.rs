@@ -362,7 +362,10 @@ impl WatchSpec {
 /// Whether a name can stand in a path on the server. Some kinds' names are no DNS subdomains: those of Roles have
 /// colons.
 fn is_object_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 253 && ![".", ".."].contains(&name) && !name.contains(['/', '%'])
+    !name.is_empty()
+        && name.len() <= 253
+        && ![".", ".."].contains(&name)
+        && !name.contains(['/', '%'])
 }
 
 /// A handler's name is a DNS label, as it will be the name of a custom resource.
@@ -425,7 +428,10 @@ mod tests {
         assert_eq!(spec.config_json(), r#"{"greeting":"hello"}"#);
         let granted = &spec.grants.read[0];
         assert_eq!((&*granted.api_version, &*granted.kind), ("apps/v1", "ReplicaSet"));
-        assert_eq!((&*granted.namespaces, &*granted.names), (&["prod".into()][..], &["a".into()][..]));
+        assert_eq!(
+            (&*granted.namespaces, &*granted.names),
+            (&["prod".into()][..], &["a".into()][..])
+        );
         assert_eq!(spec.service_account_name.as_deref(), Some("prod/reader"));
         let SecretKeyRef { namespace, name, key } = &spec.secrets[0].secret_key_ref;
         assert_eq!((namespace.as_deref(), &**name, &**key), (Some("prod"), "s", "k.txt"));

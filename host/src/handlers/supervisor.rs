@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::digest::Digest;
@@ -20,6 +20,7 @@ use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
 use super::registry::Surroundings;
 use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
+use crate::access::Refusal;
 use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
 
 /// A handler, as the registry and its supervisor share it.
@@ -58,6 +59,8 @@ struct Stand {
 #[derive(Default)]
 struct Running {
     generation: Option<Generation>,
+    /// How many there have been.
+    generations: u64,
     /// An operator wants no calls.
     paused: bool,
     /// Its module has failed too often.
@@ -236,8 +239,8 @@ impl SupervisedHandler {
         self.running().generation.clone()
     }
 
-    /// Where what is wanted stands, while it does not run; said once for each reason.
-    fn waits(&self, version: u64, state: HandlerState) {
+    /// Where what is wanted stands, while it does not run; said once for each reason. Gives whether it is new.
+    fn waits(&self, version: u64, state: HandlerState) -> bool {
         let is_first = self.running().generation.is_none();
         self.stand.send_if_modified(|stand| {
             let is_new = stand.version != version || *stand.latest() != state;
@@ -251,7 +254,7 @@ impl SupervisedHandler {
                 self.tell(&state, is_first);
             }
             is_new
-        });
+        })
     }
 
     fn tell(&self, state: &HandlerState, is_first: bool) {
@@ -281,6 +284,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
     let mut starts = FailedStarts::default();
     // Nothing has been loaded anew yet.
     let mut anew_last = 0;
+    let mut reviewed = Instant::now();
     loop {
         let now = wanted.borrow_and_update().clone();
         if now.over {
@@ -294,18 +298,25 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
         if anew {
             starts = FailedStarts::default();
         }
-        let waits = |state| handler.waits(now.version, state);
+        let waits = |state| {
+            handler.waits(now.version, state);
+        };
         let next = match &now.refused {
             Some(problem) => Err(NotReady::Refused(problem.clone())),
             None => tokio::select! {
                 biased;
                 // Something newer is wanted; what was under way is dropped.
                 _ = wanted.changed() => continue,
+                // The one before may not go on either, however long the next one takes.
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    continue;
+                }
                 next = prepare(&at, &now.definition, generation.as_ref(), anew, waits) => next,
             },
         };
         anew_last = now.anew;
-        let again = match next {
+        let mut again = match next {
             Ok(next) => {
                 switch(&handler, &at, generation, next, now.version).await;
                 starts = FailedStarts::default();
@@ -318,6 +329,10 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 _ = wanted.changed() => break,
                 () = sleep(again.unwrap_or_default()), if again.is_some() => break,
                 (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    again = Some(at.access.periods().recheck);
+                }
             }
         }
     }
@@ -351,6 +366,15 @@ impl SupervisedHandler {
             NotReady::Unavailable(problem) => {
                 (HandlerState::Unreachable(problem), Some(UNAVAILABLE_WAIT))
             }
+            NotReady::NoSecret(problem) => {
+                (HandlerState::UnknownSecret(problem), Some(UNAVAILABLE_WAIT))
+            }
+            NotReady::Forbidden(refusal) => {
+                if self.waits(version, forbidden(&refusal)) {
+                    refusal.audit(&self.name);
+                }
+                return Some(at.access.periods().recheck);
+            }
             NotReady::Quarantined(reason) => (HandlerState::Quarantined(reason), None),
             NotReady::FailedToStart(digest, problem) => {
                 if starts.of != Some(digest) {
@@ -370,6 +394,28 @@ impl SupervisedHandler {
         again
     }
 
+    /// Nothing more for the generation that runs, and nothing more to read: its account may not do any longer
+    /// what it does.
+    async fn withdraw(&self, refusal: &Refusal) {
+        let generation = self.running().generation.take();
+        let places = generation.iter().flat_map(|generation| &generation.places);
+        join_all(places.map(|place| async {
+            // No other call begins, and the running one is cut off.
+            place.registration.set_paused(true);
+            place.registration.remove(Duration::ZERO).await;
+            place.registration.wait_for_end().await;
+            self.running().past += place.registration.counts();
+        }))
+        .await;
+        let state = forbidden(refusal);
+        self.stand.send_modify(|stand| {
+            stand.state = state.clone();
+            stand.replacement = None;
+            refusal.audit(&self.name);
+            self.tell(&state, true);
+        });
+    }
+
     /// No more calls into this module.
     fn quarantine(&self, at: &Surroundings, digest: Digest, why: String) {
         tracing::error!(handler = &*self.name, %digest, why, "handler quarantined");
@@ -378,6 +424,34 @@ impl SupervisedHandler {
         running.quarantined = true;
         running.apply_pause();
         self.stand.send_modify(|stand| stand.state = HandlerState::Quarantined(why));
+    }
+}
+
+fn forbidden(refusal: &Refusal) -> HandlerState {
+    match refusal {
+        Refusal::Denied { .. } => HandlerState::Forbidden(refusal.to_string()),
+        Refusal::Unknown { .. } => HandlerState::Unreachable(refusal.to_string()),
+    }
+}
+
+/// Why the generation that runs must not go on, as soon as its account may not do any longer what it does.
+/// `reviewed` is when that was looked at last, and outlasts who waits for this.
+async fn access_lost(
+    handler: &SupervisedHandler,
+    at: &Surroundings,
+    reviewed: &mut Instant,
+) -> Refusal {
+    loop {
+        sleep_until(*reviewed + at.access.periods().recheck).await;
+        let authority = handler.running().generation.as_ref().and_then(|it| it.authority.clone());
+        let refusal = match authority {
+            Some(authority) => at.access.review(&authority).await.err(),
+            None => None,
+        };
+        *reviewed = Instant::now();
+        if let Some(refusal) = refusal {
+            return refusal;
+        }
     }
 }
 
@@ -405,7 +479,7 @@ async fn switch(
     next: NextGeneration,
     version: u64,
 ) {
-    let NextGeneration { definition, digest, guest, watched, granted } = next;
+    let NextGeneration { definition, digest, guest, watched, granted, authority } = next;
     let name = &*handler.name;
     let replays = definition.spec.on_reload == OnReload::Replay;
     let current_places = current.as_ref().map_or(&[] as &[_], |it| &it.places);
@@ -461,7 +535,7 @@ async fn switch(
     // None of the new ones is told anything before; one that cannot be replaced any more ends, too.
     join_all(replaced.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
 
-    let number = current.as_ref().map_or(1, |current| current.number + 1);
+    let number = handler.running().generations + 1;
     let watches = places.iter().map(|it| it.resource.to_string()).collect::<Vec<_>>().join("; ");
     let source = &definition.source;
     tracing::info!(handler = name, generation = number, %digest, %source, watches, "handler loaded");
@@ -470,8 +544,17 @@ async fn switch(
         running.past += place.registration.counts();
     }
     let since = SystemTime::now();
-    running.generation =
-        Some(Generation { number, definition, digest, since, guest, places, _granted: granted });
+    running.generations = number;
+    running.generation = Some(Generation {
+        number,
+        definition,
+        digest,
+        since,
+        guest,
+        places,
+        authority,
+        _granted: granted,
+    });
     running.quarantined = false;
     running.apply_pause();
     drop(running);

@@ -78,7 +78,8 @@ enum Asked {
 impl Asked {
     fn random(random: &mut Rng) -> Self {
         let kind = any(random, &["A", "B", "Cluster", "Other"]);
-        let namespace = any(random, &[None, Some("a"), Some("b"), Some("c"), Some("none"), Some("a/x")]);
+        let namespace =
+            any(random, &[None, Some("a"), Some("b"), Some("c"), Some("none"), Some("a/x")]);
         let key = format!("after:{}/{}", any(random, NAMESPACES), any(random, NAMES));
         let cursor = any(random, &[None, Some(key), Some("after:".into()), Some("bad".into())]);
         let page = (random.usize(1..6), cursor);
@@ -176,7 +177,12 @@ fn collection(
         kind: kind.to_owned(),
         plural: kind.to_lowercase(),
     });
-    ReadableCollection { kind, namespace: namespace.map(str::to_owned), names, lister: indexer.lister() }
+    ReadableCollection {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        names,
+        lister: indexer.lister(),
+    }
 }
 
 fn any<T: Clone>(random: &mut Rng, of: &[T]) -> T {
