@@ -82,11 +82,11 @@ impl Asked {
             any(random, &[None, Some("a"), Some("b"), Some("c"), Some("none"), Some("a/x")]);
         let key = format!("after:{}/{}", any(random, NAMESPACES), any(random, NAMES));
         let cursor = any(random, &[None, Some(key), Some("after:".into()), Some("bad".into())]);
-        let page = (random.usize(1..6), cursor);
+        let page = (random.usize(1..4), cursor);
         match random.u8(..3) {
             0 => Self::Get(kind, namespace, any(random, &["x", "y", "z", "none", "a/x", ""])),
             1 => {
-                let selector = any(random, &["", "n=0", "n in (1,2)", "!n", "n in"]);
+                let selector = any(random, &["", "", "n=0", "n in (1,2)", "!n", "n in"]);
                 Self::List(kind, namespace, selector, page)
             }
             _ => {
@@ -120,7 +120,7 @@ impl Asked {
 
 fn things(random: &mut Rng) -> Vec<Thing> {
     let mut things = BTreeMap::new();
-    for _ in 0..random.usize(0..30) {
+    for _ in 0..random.usize(0..50) {
         let kind = any(random, &KINDS);
         let namespace = (kind != "Cluster").then(|| any(random, NAMESPACES));
         let name = any(random, NAMES);
