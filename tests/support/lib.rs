@@ -16,10 +16,11 @@ mod merged_deliveries;
 
 pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
-    Logged, Said, audited, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+    Logged, Said, audited, capture_log, deliveries_of, fields_said_by, log_of, problems_of,
+    said_by, timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
-pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use merged_deliveries::explain_merges;
