@@ -5,6 +5,8 @@
 //! out:  registrations at the informers of what it watches
 //! runs: one task per handler, until it is removed or the host stops.
 
+mod revocation;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,15 +14,15 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
+use self::revocation::{access_lost, forbidden};
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::digest::Digest;
 use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
 use super::registry::Surroundings;
 use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
-use crate::access::Refusal;
 use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
 
 /// A handler, as the registry and its supervisor share it.
@@ -394,28 +396,6 @@ impl SupervisedHandler {
         again
     }
 
-    /// Nothing more for the generation that runs, and nothing more to read: its account may not do any longer
-    /// what it does.
-    async fn withdraw(&self, refusal: &Refusal) {
-        let generation = self.running().generation.take();
-        let places = generation.iter().flat_map(|generation| &generation.places);
-        join_all(places.map(|place| async {
-            // No other call begins, and the running one is cut off.
-            place.registration.set_paused(true);
-            place.registration.remove(Duration::ZERO).await;
-            place.registration.wait_for_end().await;
-            self.running().past += place.registration.counts();
-        }))
-        .await;
-        let state = forbidden(refusal);
-        self.stand.send_modify(|stand| {
-            stand.state = state.clone();
-            stand.replacement = None;
-            refusal.audit(&self.name);
-            self.tell(&state, true);
-        });
-    }
-
     /// No more calls into this module.
     fn quarantine(&self, at: &Surroundings, digest: Digest, why: String) {
         tracing::error!(handler = &*self.name, %digest, why, "handler quarantined");
@@ -424,34 +404,6 @@ impl SupervisedHandler {
         running.quarantined = true;
         running.apply_pause();
         self.stand.send_modify(|stand| stand.state = HandlerState::Quarantined(why));
-    }
-}
-
-fn forbidden(refusal: &Refusal) -> HandlerState {
-    match refusal {
-        Refusal::Denied { .. } => HandlerState::Forbidden(refusal.to_string()),
-        Refusal::Unknown { .. } => HandlerState::Unreachable(refusal.to_string()),
-    }
-}
-
-/// Why the generation that runs must not go on, as soon as its account may not do any longer what it does.
-/// `reviewed` is when that was looked at last, and outlasts who waits for this.
-async fn access_lost(
-    handler: &SupervisedHandler,
-    at: &Surroundings,
-    reviewed: &mut Instant,
-) -> Refusal {
-    loop {
-        sleep_until(*reviewed + at.access.periods().recheck).await;
-        let authority = handler.running().generation.as_ref().and_then(|it| it.authority.clone());
-        let refusal = match authority {
-            Some(authority) => at.access.review(&authority).await.err(),
-            None => None,
-        };
-        *reviewed = Instant::now();
-        if let Some(refusal) = refusal {
-            return refusal;
-        }
     }
 }
 
