@@ -9,6 +9,8 @@ mod contract;
 mod guest_conformance;
 /// The SDKs' own tests, in their languages.
 mod guest_sdks;
+/// What handlers may watch and read: ServiceAccounts, Secrets, granted names.
+mod access;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What compiling a module may take, and what is kept of it.

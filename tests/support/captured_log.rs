@@ -38,6 +38,7 @@ pub struct Said {
 struct Kept {
     logged: Vec<(Instant, Logged)>,
     problems: Vec<String>,
+    audited: Vec<Fields>,
 }
 
 /// Handlers whose guest waits in the line that it logs.
@@ -130,6 +131,11 @@ pub fn problems_of(handler: &str) -> Vec<String> {
     kept(handler, |kept| kept.problems.clone())
 }
 
+/// The fields of the audit's lines about a handler.
+pub fn audited(handler: &str) -> Vec<HashMap<&'static str, String>> {
+    kept(handler, |kept| kept.audited.clone())
+}
+
 fn kept<T: Default>(handler: &str, read: impl FnOnce(&Kept) -> T) -> T {
     KEPT.lock()
         .expect("no test panics while it holds the log")
@@ -168,6 +174,7 @@ fn keep(handler: &str, metadata: &Metadata<'_>, mut fields: Collected) {
             };
             kept.logged.push((now, Logged::Said(said)));
         }
+        "audit" => kept.audited.push(fields.0),
         _ => kept.problems.extend(fields.0.remove("problem")),
     }
 }
