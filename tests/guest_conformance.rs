@@ -20,9 +20,8 @@ use life::Life;
 
 /// One test for each folder in `guests/audit`.
 macro_rules! languages {
-    ($($(#[$attribute:meta])* $language:ident)*) => {
+    ($($language:ident)*) => {
         $(
-            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread")]
             async fn $language() {
                 conforms(stringify!($language), built(stringify!($language))).await;
@@ -40,11 +39,8 @@ languages! {
     zig
     assemblyscript
     core_module
-    #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     javascript
-    #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     typescript
-    #[ignore = "takes minutes; `cargo xtask guests` runs it"]
     python
     go
     stdin

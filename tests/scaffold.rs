@@ -10,9 +10,8 @@ use tests::binary;
 
 /// One test for each folder in `guests/templates` but `common`.
 macro_rules! languages {
-    ($($(#[$attribute:meta])* $language:ident)*) => {
+    ($($language:ident)*) => {
         $(
-            $(#[$attribute])*
             #[test]
             fn $language() {
                 a_new_user_sees_their_handler_run_and_their_change(&shown(stringify!($language)));
@@ -29,14 +28,10 @@ languages! {
     zig
     assemblyscript
     core_module
-    #[ignore = "takes minutes"]
     rust
     go
-    #[ignore = "takes minutes"]
     javascript
-    #[ignore = "takes minutes"]
     typescript
-    #[ignore = "takes minutes"]
     python
     stdin
 }
