@@ -17,11 +17,13 @@ mod contract;
 mod engine;
 mod limits;
 mod log_budget;
+mod handler_logs;
 mod bindings;
 
 pub use contract::{ContractVersion, Interface, Interfaces, Problems};
 pub use engine::GuestEngine;
 pub use guest_handler::GuestHandler;
+pub use handler_logs::{HandlerLogs, HandlerLog, LogLine, LogReader};
 pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};

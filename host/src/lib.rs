@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod host;
+pub mod admin;
 pub mod api_server;
 pub mod handlers;
 pub mod guest;

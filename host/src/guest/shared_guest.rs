@@ -59,7 +59,7 @@ impl SharedGuest {
         config: String,
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
-        let log = GuestLog::new(handler_name);
+        let log = GuestLog::new(handler_name, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
         let recipe = Recipe { module, limits, config, log, cache };
         let mut guest = recipe.instantiate().await?;
@@ -74,7 +74,7 @@ impl SharedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect");
+        let log = GuestLog::new("inspect", module.engine.logs().open("inspect"));
         let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
         Ok(recipe.instantiate().await?.watches().await?)
     }
