@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use host::guest::{GuestEngine, GuestLimits, GuestModule, SharedGuest};
+use host::guest::{GuestEngine, GuestLimits, GuestModule, StartedGuest};
 use serde_json::{Value, json};
 
 use life::Life;
@@ -276,12 +276,12 @@ async fn refusals(language: &str, module: &Path) -> String {
     for config in configs {
         let limits = GuestLimits { memory: 256 << 20, ..GuestLimits::default() };
         let name = format!("{language}-refusals");
-        let started = SharedGuest::start(module.clone(), &name, config.to_string(), limits).await;
+        let started = StartedGuest::start(module.clone(), &name, config.to_string(), limits).await;
         let answer = match started {
-            Ok((_, watches)) => {
+            Ok(guest) => {
                 let watched =
                     |it: &host::guest::WatchDeclaration| format!("{} {}", it.api_version, it.kind);
-                watches.iter().map(watched).collect::<Vec<_>>().join(", ")
+                guest.watches().iter().map(watched).collect::<Vec<_>>().join(", ")
             }
             Err(error) => error.to_string(),
         };

@@ -2,6 +2,7 @@
 
 mod guest_handler;
 mod shared_guest;
+mod crash_loop;
 mod live_guest;
 mod instance;
 mod command;
@@ -21,6 +22,7 @@ mod handler_logs;
 mod bindings;
 
 pub use contract::{ContractVersion, Interface, Interfaces, Problems};
+pub(crate) use crash_loop::{AfterFailure, CrashLoop};
 pub use engine::GuestEngine;
 pub use guest_handler::GuestHandler;
 pub use handler_logs::{HandlerLogs, HandlerLog, LogLine, LogReader};
@@ -28,4 +30,4 @@ pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};
 pub use readable_cache::{OWNER_INDEX, ReadableCollection, owners};
-pub use shared_guest::{SharedGuest, StartError};
+pub use shared_guest::{SharedGuest, StartError, StartedGuest};

@@ -2,21 +2,24 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::guest::GuestEngine;
-use crate::handlers::{HandlerRegistry, read_directory};
+use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
     handlers: Arc<HandlerRegistry>,
     health: HealthServer,
+    /// Ends first.
+    followed: Mutex<JoinSet<()>>,
     _guests: GuestThreads,
 }
 
@@ -37,27 +40,17 @@ impl Host {
         let guests = GuestThreads(Some(guests));
         let handlers = Arc::new(HandlerRegistry::new(client, engine, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, health, _guests: guests })
+        Ok(Self { handlers, health, followed: Mutex::default(), _guests: guests })
     }
 
-    /// Loads what the directory describes. A bad file is reported and does not keep the others; an
-    /// unreadable directory is an error.
-    pub fn load_directory(&self, directory: &Path) -> anyhow::Result<()> {
-        let (handlers, errors) = read_directory(directory).with_context(|| {
+    /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
+    /// keep the others; an unreadable directory is an error.
+    pub async fn follow_directory(&self, directory: &Path) -> anyhow::Result<()> {
+        let opened = HandlersDirectory::open(directory, self.handlers.clone()).await;
+        let opened = opened.with_context(|| {
             format!("cannot read the handlers directory {} (--handlers)", directory.display())
         })?;
-        for error in &errors {
-            tracing::error!(file = %error.file.display(), problem = error.problem, "no handler");
-        }
-        if handlers.is_empty() {
-            tracing::warn!(
-                "no handlers in {}: put a .wasm module or a handler spec there",
-                directory.display()
-            );
-        }
-        for handler in handlers {
-            self.handlers.load(handler);
-        }
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).spawn(opened.follow());
         Ok(())
     }
 
@@ -74,6 +67,9 @@ impl Host {
     /// Stops intake, lets running calls and what is queued end, and cuts off what takes longer
     /// than [`DRAIN_MAX`].
     pub async fn stop(&self) {
+        let mut followed =
+            std::mem::take(&mut *self.followed.lock().unwrap_or_else(PoisonError::into_inner));
+        followed.shutdown().await;
         self.handlers.stop(DRAIN_MAX).await;
     }
 }

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::guest::{
-    ContractVersion, GuestEngine, GuestLimits, GuestModule, Interface, Interfaces, SharedGuest,
+    ContractVersion, GuestEngine, GuestLimits, GuestModule, Interface, Interfaces, StartedGuest,
     WatchDeclaration,
 };
 use crate::handlers::read_module;
@@ -90,7 +90,7 @@ pub async fn inspect(file: &Path) -> anyhow::Result<Inspection> {
             match module {
                 Ok(module) => {
                     inspection.needs.extend(needs_of_imports(&interfaces));
-                    SharedGuest::declared_watches(module, GuestLimits::default()).await
+                    StartedGuest::declared_watches(module, GuestLimits::default()).await
                 }
                 Err(error) => Err(error),
             }

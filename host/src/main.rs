@@ -119,7 +119,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let host = Host::start(client, args.http).await?;
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
-    host.load_directory(&args.handlers)?;
+    host.follow_directory(&args.handlers).await?;
     tokio::select! {
         () = async {
             terminal.show_progress(host.handlers()).await;

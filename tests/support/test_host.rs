@@ -30,7 +30,7 @@ impl TestHost {
     /// went.
     pub async fn load(&self, name: &str, wasm: &str, spec: &str) -> HandlerState {
         self.begin_load(name, wasm, spec);
-        self.host.handlers().loaded(name).await.expect("it was loaded")
+        self.host.handlers().settled(name).await.expect("it was loaded")
     }
 
     /// As `load`, without waiting.
@@ -46,7 +46,7 @@ impl TestHost {
         let (handlers, errors) = read_directory(self.directory.path()).expect("a folder");
         assert!(errors.is_empty(), "{errors:?}");
         let handler = handlers.into_iter().find(|handler| handler.name == name);
-        assert!(self.host.handlers().load(handler.expect("it is there")), "{name} is taken");
+        self.host.handlers().apply(handler.expect("it is there")).expect("the name is free");
     }
 
     /// Waits until a handler has handled its initial lists.

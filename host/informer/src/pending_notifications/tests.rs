@@ -4,6 +4,8 @@ use crate::recorder::line;
 
 mod failures;
 mod merging;
+mod purging;
+mod succession;
 
 /// The queue with a clock of its own; notifications are text, as the recorder writes them.
 struct Queue {
