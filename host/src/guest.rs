@@ -25,7 +25,7 @@ pub use contract::{ContractVersion, Interface, Interfaces, Problems};
 pub(crate) use crash_loop::{AfterFailure, CrashLoop};
 pub use engine::GuestEngine;
 pub use guest_handler::GuestHandler;
-pub use handler_logs::{HandlerLogs, HandlerLog, LogLine, LogReader};
+pub use handler_logs::{HandlerLog, HandlerLogs, LogLine, LogReader};
 pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};

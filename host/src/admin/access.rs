@@ -21,7 +21,9 @@ use super::token_review::User;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Peer {
     /// Over the socket, from a process of this user, who may connect.
-    Local { uid: u32 },
+    Local {
+        uid: u32,
+    },
     Tcp(SocketAddr),
 }
 
@@ -42,9 +44,13 @@ pub(super) struct Operation {
     pub(super) subresource: &'static str,
 }
 
-/// In a response's extensions: which handler it was about, where the path does not say so.
+/// In a response's extensions: what was loaded, since the path does not say so.
 #[derive(Clone, Debug)]
-pub(super) struct About(pub(super) String);
+pub(super) struct Loaded {
+    pub(super) file: String,
+    /// If the file says one.
+    pub(super) handler: Option<String>,
+}
 
 impl Operation {
     pub(super) const fn new(
@@ -124,22 +130,26 @@ pub(super) async fn checked(
         };
         let permitted = match &caller {
             Err(refusal) => Err(refusal.clone()),
-            Ok(caller) => admin.check(caller, operation.attributes(handler.as_deref())).await,
+            Ok(caller) => {
+                let asked = operation.attributes(handler.as_deref());
+                admin.check(caller, asked).await.map(|()| caller)
+            }
         };
-        let response = match (&caller, permitted) {
-            (Ok(caller), Ok(())) => {
+        let response = match permitted {
+            Ok(caller) => {
                 request.extensions_mut().insert(caller.clone());
                 next.run(request).await
             }
-            (_, Err(refusal)) | (Err(refusal), _) => refusal.clone().into_response(),
+            Err(refusal) => refusal.into_response(),
         };
-        if operation.changes_something() {
-            let about = response.extensions().get::<About>().map(|About(handler)| handler.clone());
-            let who = match (&caller, peer) {
-                (Ok(caller), _) => caller.to_string(),
-                (Err(_), Some(Peer::Tcp(from))) => format!("nobody known, from {from}"),
-                (Err(_), _) => "nobody known".to_owned(),
-            };
+        // Of those whom nobody knows there may be any number.
+        if let Ok(caller) = &caller
+            && operation.changes_something()
+        {
+            let loaded = response.extensions().get::<Loaded>();
+            let handler = handler.or_else(|| loaded?.handler.clone());
+            let key = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+                .find_map(|(name, value)| (name == "key").then_some(value));
             let outcome = match response.extensions().get::<Refusal>() {
                 None if response.status() == StatusCode::OK => "ok",
                 None => "refused",
@@ -147,10 +157,11 @@ pub(super) async fn checked(
             };
             tracing::info!(
                 target: AUDIT_LOG,
-                who,
+                who = caller.to_string(),
                 action = operation.action,
-                handler = handler.or(about),
-                query = uri.query(),
+                handler,
+                file = loaded.map(|loaded| &*loaded.file),
+                key = key.as_deref(),
                 outcome,
                 "admin"
             );

@@ -45,8 +45,7 @@ impl AdminClient {
         // A log that is followed may be silent for long.
         config.read_timeout = None;
         if let Some(file) = &args.ca_file {
-            std::fs::metadata(file)
-                .with_context(|| format!("{} (--ca-file)", file.display()))?;
+            std::fs::metadata(file).with_context(|| format!("{} (--ca-file)", file.display()))?;
             config.root_cert_file = Some(file.clone());
         }
         if let Some(file) = &args.token_file {
@@ -104,8 +103,9 @@ impl AdminClient {
         let answer = async {
             let body = self.send(method, path, body).await?;
             let bytes = read(body).await?;
-            serde_json::from_slice(&bytes)
-                .with_context(|| format!("{self} does not answer as this version of informerd does"))
+            serde_json::from_slice(&bytes).with_context(|| {
+                format!("{self} does not answer as this version of informerd does")
+            })
         };
         match timeout(ANSWER_TIMEOUT, answer).await {
             Ok(answer) => answer,
@@ -139,7 +139,8 @@ impl AdminClient {
         if status.is_success() {
             return Ok(response.into_body());
         }
-        let bytes = timeout(ANSWER_TIMEOUT, read(response.into_body())).await.unwrap_or(Ok(Bytes::new()));
+        let bytes =
+            timeout(ANSWER_TIMEOUT, read(response.into_body())).await.unwrap_or(Ok(Bytes::new()));
         let bytes = bytes.unwrap_or_default();
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => bail!("{}", problem.error),
@@ -171,7 +172,8 @@ async fn over_socket(
     socket: &Path,
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Body>> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| not_connected(socket, &error))?;
+    let stream =
+        UnixStream::connect(socket).await.map_err(|error| not_connected(socket, &error))?;
     let closed = || {
         format!(
             "the informerd at {} closed the connection: it is stopping, or serves too many",
@@ -190,9 +192,13 @@ fn not_connected(socket: &Path, error: &std::io::Error) -> anyhow::Error {
     let path = socket.display();
     let other = "name another one's socket with --admin-socket or INFORMERD_ADMIN_SOCKET";
     match error.kind() {
-        ErrorKind::NotFound => anyhow!("no informerd is running: there is no {path}; start one, or {other}"),
+        ErrorKind::NotFound => {
+            anyhow!("no informerd is running: there is no {path}; start one, or {other}")
+        }
         ErrorKind::ConnectionRefused => {
-            anyhow!("no informerd is running: the one that made {path} has ended; start one, or {other}")
+            anyhow!(
+                "no informerd is running: the one that made {path} has ended; start one, or {other}"
+            )
         }
         ErrorKind::PermissionDenied => anyhow!(
             "permission denied: {path} is for the user that its informerd runs as, and for root"

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::client::{AdminClient, part};
 use super::table;
@@ -73,16 +73,16 @@ async fn handlers(client: &AdminClient, command: HandlersCommand) -> anyhow::Res
             print(&format!("handler {name} unloaded{left}\n"))
         }
         HandlersCommand::Pause { name } => {
-            let Done { .. } = client.post(&path(&name, "/pause"), &()).await?;
+            let _: Done = client.post(&path(&name, "/pause"), &()).await?;
             print(&format!("handler {name} paused: what happens is kept for it\n"))
         }
         HandlersCommand::Resume { name } => {
-            let Done { .. } = client.post(&path(&name, "/resume"), &()).await?;
+            let _: Done = client.post(&path(&name, "/resume"), &()).await?;
             print(&format!("handler {name} resumed\n"))
         }
         HandlersCommand::Reload { name } => {
-            let Done { .. } = client.post(&path(&name, "/reload"), &()).await?;
-            print(&format!("handler {name} is loaded again\n"))
+            let _: Done = client.post(&path(&name, "/reload"), &()).await?;
+            tell_outcome(client, &name, ", loaded anew").await
         }
         HandlersCommand::Logs { name, follow, tail, output } => {
             let mut path = path(&name, &format!("/log?follow={follow}"));
@@ -107,35 +107,36 @@ async fn load(client: &AdminClient, file: &Path) -> anyhow::Result<()> {
     };
     let request = LoadRequest { file: absolute.to_owned() };
     let Loading { name, replaces } = client.post("/v1/handlers", &request).await?;
+    let again = if replaces { " in the place of the one before" } else { "" };
+    tell_outcome(client, &name, again).await?;
+    print("it is not kept over a restart of the host: the handlers directory is for that\n")
+}
+
+/// Waits until a handler runs, or does not.
+async fn tell_outcome(client: &AdminClient, name: &str, how: &str) -> anyhow::Result<()> {
     let start = Instant::now();
     let handler = loop {
-        let handler: Handler = client.get(&path(&name, "")).await?;
-        let next = handler.replacement.as_ref().unwrap_or(&handler.state);
-        if next.name != "Loading" {
+        let handler: Handler = client.get(&path(name, "?settled=true")).await?;
+        if handler.latest().name != "Loading" {
             break handler;
         }
         if start.elapsed() > LOAD_TIMEOUT {
             bail!("handler {name} is being loaded still: see `informerd handlers describe {name}`");
         }
-        sleep(LOAD_POLL).await;
     };
-    let next = handler.replacement.as_ref().unwrap_or(&handler.state);
-    let reason = next.reason.as_deref().unwrap_or_default();
-    match &*next.name {
-        "Running" => {
-            let again = if replaces { " in the place of the one before" } else { "" };
-            print(&format!("handler {name} runs{again}\n"))?;
-        }
+    let latest = handler.latest();
+    let reason = latest.reason.as_deref().unwrap_or_default();
+    match &*latest.name {
+        "Running" => print(&format!("handler {name} runs{how}\n")),
         "Failed" | "Quarantined" => {
             let goes_on = match handler.replacement {
-                Some(_) => "; the one before goes on",
+                Some(_) => "; the generation before goes on",
                 None => "",
             };
-            bail!("handler {name} does not run: {reason}{goes_on}");
+            bail!("handler {name} is {}: {reason}{goes_on}", latest.name.to_lowercase());
         }
-        _ => print(&format!("handler {name} is loaded and waits: {reason}\n"))?,
+        _ => print(&format!("handler {name} is loaded and waits: {reason}\n")),
     }
-    print("it is not kept over a restart of the host: the handlers directory is for that\n")
 }
 
 async fn dead_letters(client: &AdminClient, command: DeadLettersCommand) -> anyhow::Result<()> {
@@ -162,7 +163,9 @@ async fn dead_letters(client: &AdminClient, command: DeadLettersCommand) -> anyh
         DeadLettersCommand::Retry(letters) => {
             (client.post(&which(&letters, "/retry"), &()).await?, "retried")
         }
-        DeadLettersCommand::Purge(letters) => (client.delete(&which(&letters, "")).await?, "purged"),
+        DeadLettersCommand::Purge(letters) => {
+            (client.delete(&which(&letters, "")).await?, "purged")
+        }
     };
     let Done::DeadLetters(count) = done else { return Ok(()) };
     print(&format!("{count} dead letter{} {what}\n", if count == 1 { "" } else { "s" }))
@@ -215,4 +218,3 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// To compile a large module takes half a minute of a core.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(180);
-const LOAD_POLL: Duration = Duration::from_millis(100);

@@ -14,20 +14,23 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::stream::unfold;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::access::{About, Caller};
+use super::access::{Caller, Loaded};
 use super::connections::Patience;
 use super::refusal::Refusal;
 use super::routes::Admin;
 use super::wire::{
-    DeadLetter, Done, Handler, List, LoadRequest, Loading, LogRecord, Source, SourceKind, State as
-    WireState,
+    DeadLetter, Done, Handler, List, LoadRequest, Loading, LogRecord, Source, SourceKind,
+    State as WireState,
 };
 use crate::guest::{LogLine, LogReader};
-use crate::handlers::{DefinitionSource, HandlerState, HandlerStatus, read_definition};
+use crate::handlers::{
+    DefinitionSource, HandlerDefinition, HandlerState, HandlerStatus, NameTaken, read_definition,
+};
 use crate::host::DRAIN_MAX;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -37,11 +40,23 @@ pub(super) async fn list(State(admin): State<Admin>) -> Json<List<Handler>> {
     Json(List { items, more: 0 })
 }
 
+/// When it is told of.
+#[derive(Deserialize)]
+pub(super) struct DescribeQuery {
+    /// Once nothing more happens by itself with what was asked for last, or after [`SETTLE_MAX`].
+    #[serde(default)]
+    settled: bool,
+}
+
 pub(super) async fn describe(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
+    Query(query): Query<DescribeQuery>,
 ) -> Answer<Handler> {
+    if query.settled {
+        let _ = timeout(SETTLE_MAX, admin.handlers().settled(&name)).await;
+    }
     let status = admin.status(&caller, &name)?;
     Ok(Json(Handler::from(&status)))
 }
@@ -52,7 +67,30 @@ pub(super) async fn load(
     Extension(caller): Extension<Caller>,
     request: Result<Json<LoadRequest>, JsonRejection>,
 ) -> Result<Response, Refusal> {
-    let Json(request) = request.map_err(|problem| Refusal::bad_request(problem.body_text()))?;
+    let Json(LoadRequest { file }) =
+        request.map_err(|problem| Refusal::bad_request(problem.body_text()))?;
+    let definition = match definition(&caller, &file).await {
+        Ok(definition) => definition,
+        Err(refusal) => {
+            return Ok((Extension(Loaded { file, handler: None }), refusal).into_response());
+        }
+    };
+    let name = definition.name.clone();
+    let loaded = Extension(Loaded { file, handler: Some(name.clone()) });
+    let replaces = admin.handlers().status(&name).is_some();
+    Ok(match admin.handlers().apply(definition) {
+        Ok(()) => (loaded, Json(Loading { name, replaces })).into_response(),
+        Err(NameTaken { name, by }) => {
+            let refusal = Refusal::conflict(format!(
+                "the handler {name} is described by {by}: change that, or give this one another \
+                 name"
+            ));
+            (loaded, refusal).into_response()
+        }
+    })
+}
+
+async fn definition(caller: &Caller, file: &str) -> Result<HandlerDefinition, Refusal> {
     // A path means something to who has the same files and rights.
     if matches!(caller, Caller::Remote { .. }) {
         return Err(Refusal::forbidden(
@@ -60,28 +98,14 @@ pub(super) async fn load(
              elsewhere, create a Handler custom resource",
         ));
     }
-    let file = PathBuf::from(&request.file);
+    let file = PathBuf::from(file);
     if !file.is_absolute() {
-        return Err(Refusal::bad_request(format!("{}: name an absolute path", request.file)));
+        return Err(Refusal::bad_request(format!("{}: name an absolute path", file.display())));
     }
     let read = tokio::task::spawn_blocking(move || read_definition(&file)).await;
-    let mut definition = read
-        .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
-        .map_err(|problem| Refusal::bad_request(problem.to_string()))?;
-    definition.source = DefinitionSource::Operator(PathBuf::from(&request.file));
-    let name = definition.name.clone();
-    let _loading = admin.loading().lock().await;
-    let taken = admin.handlers().status(&name);
-    if let Some(HandlerStatus { source, .. }) = &taken
-        && !matches!(source, DefinitionSource::Operator(_))
-    {
-        return Err(Refusal::conflict(format!(
-            "the handler {name} is described by {source}: change that, or give this one another name"
-        )));
-    }
-    admin.handlers().apply(definition);
-    let loading = Loading { name: name.clone(), replaces: taken.is_some() };
-    Ok((Extension(About(name)), Json(loading)).into_response())
+    let read =
+        read.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    read.map_err(|problem| Refusal::bad_request(problem.to_string()))
 }
 
 pub(super) async fn unload(
@@ -299,6 +323,7 @@ fn unknown_handler(name: &str, mut others: Vec<String>) -> String {
 
 impl From<&HandlerStatus> for Handler {
     fn from(status: &HandlerStatus) -> Self {
+        let since = status.since.and_then(|it| Timestamp::try_from(it).ok());
         Self {
             name: status.name.clone(),
             state: (&status.state).into(),
@@ -306,6 +331,7 @@ impl From<&HandlerStatus> for Handler {
             paused: status.paused,
             synced: status.has_synced,
             generation: status.generation,
+            since: since.map(|it| format!("{it:.0}")),
             digest: status.digest.clone(),
             source: (&status.source).into(),
             watches: status.watches.iter().map(ToString::to_string).collect(),
@@ -347,13 +373,16 @@ impl From<&LogLine> for LogRecord {
     fn from(line: &LogLine) -> Self {
         let fields = line.fields.clone().map(RawValue::from_string);
         Self::Line {
-            at: line.at.to_string(),
+            at: format!("{:.3}", line.at),
             level: line.level.to_owned(),
             message: line.message.clone(),
             fields: fields.and_then(Result::ok),
         }
     }
 }
+
+/// Well within what a request may take.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// Which is dead is noticed when it is written to.
 const HEARTBEAT: Duration = Duration::from_secs(15);

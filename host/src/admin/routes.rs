@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::access::{Operation, checked};
 use super::refusal::Refusal;
@@ -25,7 +24,6 @@ struct Shared {
     handlers: Arc<HandlerRegistry>,
     logs: HandlerLogs,
     reviewer: Option<TokenReviewer>,
-    loading: Mutex<()>,
     followers: Arc<Semaphore>,
 }
 
@@ -37,7 +35,7 @@ impl Admin {
         reviewer: Option<TokenReviewer>,
     ) -> Self {
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        Self(Arc::new(Shared { handlers, logs, reviewer, loading: Mutex::new(()), followers }))
+        Self(Arc::new(Shared { handlers, logs, reviewer, followers }))
     }
 
     pub(super) fn handlers(&self) -> &HandlerRegistry {
@@ -51,11 +49,6 @@ impl Admin {
     pub(super) fn reviewer(&self) -> Result<&TokenReviewer, Refusal> {
         let unknown = || Refusal::unauthorized("tokens are not reviewed here");
         self.0.reviewer.as_ref().ok_or_else(unknown)
-    }
-
-    /// Whoever loads a handler holds it: a name that was found free must be so still.
-    pub(super) fn loading(&self) -> &Mutex<()> {
-        &self.0.loading
     }
 
     /// Logs that are followed at a time.
@@ -87,10 +80,7 @@ pub(super) fn router(admin: Admin) -> Router {
         )
         .route(
             &of_one("/dead-letters"),
-            on(
-                op("list dead letters", "get", "deadletters"),
-                get(handler_routes::dead_letters_of),
-            ),
+            on(op("list dead letters", "get", "deadletters"), get(handler_routes::dead_letters_of)),
         )
         .route(
             &of_one("/dead-letters/retry"),
@@ -105,7 +95,7 @@ pub(super) fn router(admin: Admin) -> Router {
             on(op("list informers", "list", "informers"), get(cache_routes::informers)),
         )
         .route("/v1/cache", on(op("get", "get", "cache"), get(cache_routes::get)))
-        .fallback(no_such_path.with_state(()))
+        .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(admin)
 }

@@ -19,14 +19,13 @@ use super::routes::{Admin, router};
 use super::tls::Tls;
 use super::token_review::TokenReviewer;
 use super::unix_socket::{AdminSocket, default_socket};
-use crate::guest::HandlerLogs;
-use crate::handlers::HandlerRegistry;
+use crate::host::Host;
 
 /// The running admin API; dropping it ends it and removes its socket.
 pub struct AdminServer {
     socket: Option<PathBuf>,
     address: Option<SocketAddr>,
-    _listeners: JoinSet<()>,
+    listeners: JoinSet<()>,
 }
 
 /// Where it listens.
@@ -49,13 +48,13 @@ pub struct TcpSettings {
 }
 
 impl AdminServer {
-    /// Begins to serve. `client` reaches the cluster that reviews tokens.
+    /// Begins to serve what is asked about a host. `client` reaches the cluster that reviews tokens.
     pub async fn start(
-        handlers: Arc<HandlerRegistry>,
-        logs: HandlerLogs,
+        host: &Host,
         client: Client,
         settings: AdminSettings,
     ) -> anyhow::Result<Self> {
+        let (handlers, logs) = (host.handlers(), host.handler_logs());
         let mut listeners = JoinSet::new();
         let socket = socket(settings.socket.as_deref())?;
         let path = socket.as_ref().map(|socket| socket.path().to_owned());
@@ -68,10 +67,15 @@ impl AdminServer {
             let (listener, tls) = listen(&tcp).await?;
             address = Some(listener.local_addr()?);
             let reviewer = TokenReviewer::new(client);
-            let router = router(Admin::new(handlers, logs, Some(reviewer)));
+            let router = router(Admin::new(handlers.clone(), logs.clone(), Some(reviewer)));
             listeners.spawn(serve_tcp(listener, tls, router));
         }
-        Ok(Self { socket: path, address, _listeners: listeners })
+        Ok(Self { socket: path, address, listeners })
+    }
+
+    /// Ends what is being asked, and removes the socket.
+    pub async fn stop(mut self) {
+        self.listeners.shutdown().await;
     }
 
     /// The unix socket that it listens on.

@@ -1,11 +1,14 @@
 //! What people see of answers: tables as kubectl's, and single handlers.
 
+use jiff::Timestamp;
+
 use super::wire::{DeadLetter, Handler, Informer, LogRecord, SourceKind, State};
 
 /// Columns as wide as what is in them.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let header = header.map(str::to_owned);
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.clone().map(|cell| plain(&cell))).collect();
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| row.clone().map(|cell| plain(&cell))).collect();
     let mut widths = [0; N];
     for row in rows.iter().chain([&header]) {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -25,20 +28,32 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
 }
 
 pub(super) fn handlers(handlers: &[Handler]) -> String {
-    let rows: Vec<_> = handlers.iter().map(|it| [
-        it.name.clone(),
-        state(it),
-        it.synced.to_string(),
-        it.generation.to_string(),
-        it.digest.as_deref().map_or("-".to_owned(), short),
-        it.events.to_string(),
-        it.errors.to_string(),
-        it.pending.to_string(),
-        it.dead_letters.to_string(),
-    ]);
+    let rows = handlers.iter().map(|it| {
+        [
+            it.name.clone(),
+            state(it),
+            it.synced.to_string(),
+            it.generation.to_string(),
+            it.digest.as_deref().map_or("-".to_owned(), short),
+            it.events.to_string(),
+            it.errors.to_string(),
+            it.pending.to_string(),
+            it.dead_letters.to_string(),
+            it.since.as_deref().map_or("-".to_owned(), age),
+        ]
+    });
     let rows: Vec<_> = rows.collect();
     let header = [
-        "NAME", "STATE", "SYNCED", "GENERATION", "DIGEST", "EVENTS", "ERRORS", "PENDING", "DEAD",
+        "NAME",
+        "STATE",
+        "SYNCED",
+        "GENERATION",
+        "DIGEST",
+        "EVENTS",
+        "ERRORS",
+        "PENDING",
+        "DEAD",
+        "AGE",
     ];
     table(header, &rows)
 }
@@ -66,6 +81,7 @@ pub(super) fn handler(it: &Handler) -> String {
         ("Paused", it.paused.to_string()),
         ("Synced", it.synced.to_string()),
         ("Generation", it.generation.to_string()),
+        ("Since", it.since.clone().unwrap_or_else(|| "-".to_owned())),
         ("Digest", it.digest.clone().unwrap_or_else(|| "none yet".to_owned())),
     ]);
     let watches = it.watches.iter().enumerate();
@@ -85,31 +101,35 @@ pub(super) fn handler(it: &Handler) -> String {
 }
 
 pub(super) fn dead_letters(letters: &[DeadLetter]) -> String {
-    let rows: Vec<_> = letters.iter().map(|it| [
-        it.handler.clone(),
-        it.key.clone(),
-        it.attempts.to_string(),
-        it.resource_version.clone(),
-        it.reason.clone(),
-    ]);
+    let rows = letters.iter().map(|it| {
+        [
+            it.handler.clone(),
+            it.key.clone(),
+            it.attempts.to_string(),
+            it.resource_version.clone(),
+            it.reason.clone(),
+        ]
+    });
     let rows: Vec<_> = rows.collect();
     table(["HANDLER", "KEY", "ATTEMPTS", "VERSION", "REASON"], &rows)
 }
 
 pub(super) fn informers(informers: &[Informer]) -> String {
-    let rows: Vec<_> = informers.iter().map(|it| [
-        it.resource.clone(),
-        match it.failure {
-            Some(_) => format!("{} fails", it.phase),
-            None => it.phase.clone(),
-        },
-        it.synced.to_string(),
-        it.objects.to_string(),
-        it.events.to_string(),
-        it.lists.to_string(),
-        it.failures.to_string(),
-        it.failure.clone().unwrap_or_default(),
-    ]);
+    let rows = informers.iter().map(|it| {
+        [
+            it.resource.clone(),
+            match it.failure {
+                Some(_) => format!("{} fails", it.phase),
+                None => it.phase.clone(),
+            },
+            it.synced.to_string(),
+            it.objects.to_string(),
+            it.events.to_string(),
+            it.lists.to_string(),
+            it.failures.to_string(),
+            it.failure.clone().unwrap_or_default(),
+        ]
+    });
     let rows: Vec<_> = rows.collect();
     let header =
         ["RESOURCE", "PHASE", "SYNCED", "OBJECTS", "EVENTS", "LISTS", "FAILURES", "PROBLEM"];
@@ -140,7 +160,22 @@ fn state(handler: &Handler) -> String {
 
 /// As much of a digest as tells it from others.
 fn short(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
+    digest.chars().take(12).collect()
+}
+
+/// How long ago a time was, as roughly as kubectl says it.
+fn age(since: &str) -> String {
+    let Ok(since) = since.parse::<Timestamp>() else { return since.to_owned() };
+    in_short(Timestamp::now().duration_since(since).as_secs())
+}
+
+fn in_short(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{}s", seconds.max(0)),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 /// A guest may have made it up, and a terminal would obey it.
@@ -154,8 +189,15 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_cells_and_nothing_is_obeyed() {
-        let rows = [["a".to_owned(), "long\u{1b}[31m one".to_owned()], ["bcd".to_owned(), "x".to_owned()]];
+        let rows =
+            [["a".to_owned(), "long\u{1b}[31m one".to_owned()], ["bcd".to_owned(), "x".to_owned()]];
         let text = table(["NAME", "WHY"], &rows);
         assert_eq!(text, "NAME   WHY\na      long [31m one\nbcd    x\n");
+    }
+
+    #[test]
+    fn ages_are_rough() {
+        let said = [-5, 119, 120, 7_199, 7_200, 172_799, 172_800].map(in_short);
+        assert_eq!(said, ["0s", "119s", "2m", "119m", "2h", "47h", "2d"]);
     }
 }

@@ -71,8 +71,7 @@ fn acceptor(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| of(certificate, "--admin-tls-cert"))?;
     // What is wrong with a key is said without quoting it.
-    let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| of(key, "--admin-tls-key"))?;
+    let private = PrivateKeyDer::from_pem_file(key).with_context(|| of(key, "--admin-tls-key"))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

@@ -9,13 +9,13 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -166,11 +166,7 @@ fn in_words(asked: &ResourceAttributes) -> String {
 type TokenHash = [u8; 32];
 
 fn hash(token: &str) -> TokenHash {
-    let mut hash = TokenHash::default();
-    for (to, from) in hash.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
-        *to = *from;
-    }
-    hash
+    Sha256::digest(token).into()
 }
 
 /// Tokens that were found good, for as long as that is believed.

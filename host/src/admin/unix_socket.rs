@@ -5,9 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::{
-    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt,
-};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +101,8 @@ fn lock(path: &Path) -> anyhow::Result<File> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let beside = PathBuf::from(beside);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&beside);
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&beside);
     let file = file.with_context(|| format!("cannot open {}", beside.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -26,7 +26,10 @@ pub(super) struct Handler {
     /// It has handled its initial lists.
     pub(super) synced: bool,
     pub(super) generation: u64,
-    /// Of the module that runs: `sha256:…`.
+    /// When the generation that runs took over: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<String>,
+    /// The sha256 of the module that runs, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<String>,
     pub(super) source: Source,
@@ -41,6 +44,13 @@ pub(super) struct Handler {
     pub(super) pending: usize,
     /// Objects that failed for good.
     pub(super) dead_letters: usize,
+}
+
+impl Handler {
+    /// Where what was asked for last stands.
+    pub(super) fn latest(&self) -> &State {
+        self.replacement.as_ref().unwrap_or(&self.state)
+    }
 }
 
 /// Where a handler, or its next generation, stands.
