@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use artifacts::{NO_OP, RECORDER, REFUSES_CONFIG, TRAP};
 use serde_json::Value;
 
-use crate::command_line::{Folders, Running, binary, config_map, text};
+use crate::command_line::{Folders, binary, config_map, text};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

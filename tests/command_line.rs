@@ -237,6 +237,7 @@ impl Folders {
         let mut running = Running { child, stderr, http: String::new() };
         let line = running.wait_for(|line| line.get("address").is_some());
         running.http = line["address"].as_str().unwrap().to_owned();
+        running.wait_for(|line| line.get("socket").is_some());
         running
     }
 }

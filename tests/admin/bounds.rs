@@ -128,7 +128,7 @@ async fn followers_are_bounded_and_others_are_served_beside_them() {
     for _ in 0..20 {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         stream.write_all(follow.as_bytes()).await.unwrap();
-        let mut head = [0; 15];
+        let mut head = [0; 12];
         stream.read_exact(&mut head).await.unwrap();
         refused += usize::from(head.ends_with(b"429"));
         following.push(stream);
@@ -147,7 +147,7 @@ async fn followers_are_bounded_and_others_are_served_beside_them() {
         loop {
             let mut stream = UnixStream::connect(&path).await.unwrap();
             stream.write_all(follow.as_bytes()).await.unwrap();
-            let mut head = [0; 15];
+            let mut head = [0; 12];
             stream.read_exact(&mut head).await.unwrap();
             if head.ends_with(b"200") {
                 return;

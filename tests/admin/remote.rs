@@ -16,7 +16,7 @@ use tests::{
     Answer, Request, ScriptedServer, TestHost, apply, config_map, config_maps, eventually,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::command_line::{binary, text};
 
@@ -55,22 +55,15 @@ async fn a_token_may_do_what_its_roles_permit_and_nothing_else() {
         folder,
     };
 
-    let (resources, of_secrets) = (&["handlers", "handlers/log", "handlers/cache"], &["secrets"]);
-    role(&client, "viewer", json!([
-        { "apiGroups": ["handlers.informerd.dev"], "resources": resources, "verbs": ["get", "list"] },
-        { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] },
-    ]))
-    .await;
-    role(
-        &client,
-        "operator",
-        json!([
-            { "apiGroups": ["handlers.informerd.dev"], "resources": ["*"], "verbs": ["*"] },
-            { "apiGroups": [""], "resources": of_secrets, "verbs": ["get"] },
-        ]),
-    )
-    .await;
-    create(&client, "/api/v1/namespaces/default/serviceaccounts", account("nobody")).await;
+    for name in ["viewer", "operator", "nobody"] {
+        create(&client, "/api/v1/namespaces/default/serviceaccounts", account(name)).await;
+    }
+    permit(&client, "viewer", documented_role("informerd-viewer")).await;
+    permit(&client, "operator", documented_role("informerd-operator")).await;
+    let maps = [rule("informerd.dev", "handlers/cache", "get"), rule("", "configmaps", "get")];
+    permit(&client, "viewer", role("maps", &maps)).await;
+    let secrets = [rule("informerd.dev", "handlers", "create"), rule("", "secrets", "get")];
+    permit(&client, "operator", role("secrets", &secrets)).await;
     for account in ["viewer", "operator", "nobody"] {
         remote.save(account, &token(&client, account).await);
     }
@@ -78,10 +71,14 @@ async fn a_token_may_do_what_its_roles_permit_and_nothing_else() {
     remote.save("garbage", "not a token");
 
     // Roles reach the API server's authorizer a moment after they are made.
-    eventually("the viewer's role is in force", MINUTE, || {
-        remote.run("viewer", &["handlers", "list"]).status.success()
+    eventually("the roles are in force", MINUTE, || {
+        let may = |who, command: &[&str]| remote.run(who, command).status.success();
+        may("viewer", &["cache", "get", "configmap", "default/a"])
+            && may("operator", &["cache", "get", "secret", "default/s"])
     })
     .await;
+    assert!(remote.ok("viewer", &["informers", "list"]).contains("v1 ConfigMap in default"));
+    assert!(remote.ok("viewer", &["dead-letters", "list"]).contains("no dead letters"));
     assert!(remote.ok("viewer", &["handlers", "list"]).contains("remote"));
     assert!(remote.ok("viewer", &["handlers", "logs", "remote"]).contains("default/a"));
     assert!(remote.ok("viewer", &["cache", "get", "configmap", "default/a"]).contains("\"1\""));
@@ -89,11 +86,15 @@ async fn a_token_may_do_what_its_roles_permit_and_nothing_else() {
         (
             "viewer",
             &["handlers", "pause", "remote"][..],
-            "serviceaccount:default:viewer may not update handlers.handlers.informerd.dev remote",
+            "serviceaccount:default:viewer may not update handlers.informerd.dev remote",
         ),
         ("viewer", &["handlers", "unload", "remote"], "may not delete handlers"),
-        ("viewer", &["dead-letters", "list"], "may not list handlers/deadletters"),
-        ("viewer", &["informers", "list"], "may not list handlers/informers"),
+        (
+            "viewer",
+            &["dead-letters", "retry", "remote", "--all"],
+            "may not update handlers.informerd.dev/deadletters",
+        ),
+        ("nobody", &["informers", "list"], "may not list handlers.informerd.dev/informers"),
         (
             "viewer",
             &["cache", "get", "secret", "default/s"],
@@ -187,7 +188,6 @@ async fn a_cluster_that_is_slow_or_talks_nonsense_lets_nobody_in() {
     for (answers, status, problem) in [
         (vec![], 503, "does not answer a TokenReview"),
         (vec![(Request::List, Answer::html("<h1>a proxy</h1>"))], 503, "a TokenReview"),
-        (vec![(Request::List, Answer::open(""))], 503, "did not answer a TokenReview within 5s"),
         (vec![review("{}")], 401, "does not accept this token"),
         (vec![review(r#"{"status":{"authenticated":true}}"#)], 401, "does not accept this token"),
         (vec![review(known)], 503, "does not answer a SubjectAccessReview"),
@@ -200,24 +200,34 @@ async fn a_cluster_that_is_slow_or_talks_nonsense_lets_nobody_in() {
         (vec![review(known), review(r#"{"status":{"allowed":true}}"#)], 200, "items"),
     ] {
         let server = ScriptedServer::start(answers).await;
-        let host = TestHost::start(server.client()).await;
-        let folder = tempfile::tempdir().unwrap();
-        let settings = AdminSettings {
-            socket: Some(folder.path().join("admin.sock")),
-            tcp: Some(TcpSettings { address: ([127, 0, 0, 1], 0).into(), tls: None }),
-        };
-        let admin = AdminServer::start(&host.host, server.client(), settings).await.unwrap();
-        let mut stream = TcpStream::connect(admin.address().unwrap()).await.unwrap();
-        let request =
-            b"GET /v1/handlers HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a-token\r\n\r\n";
-        stream.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let answer = asked_on(server.client()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{problem}: {answer}");
         assert!(answer.contains(problem), "{answer} without {problem}");
         assert!(server.is_played() && !answer.contains("a-token"));
-        admin.stop().await;
     }
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+    let answer = asked_on(client).await;
+    assert!(answer.contains("did not answer a TokenReview within 5s"), "{answer}");
+}
+
+/// What a host on this cluster answers somebody who lists its handlers.
+async fn asked_on(client: Client) -> String {
+    let host = TestHost::start(client.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = AdminSettings {
+        socket: Some(folder.path().join("admin.sock")),
+        tcp: Some(TcpSettings { address: ([127, 0, 0, 1], 0).into(), tls: None }),
+    };
+    let admin = AdminServer::start(&host.host, client, settings).await.unwrap();
+    let mut stream = TcpStream::connect(admin.address().unwrap()).await.unwrap();
+    let request = b"GET /v1/handlers HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a-token\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    admin.stop().await;
+    answer
 }
 
 /// Commands to a host over TCP.
@@ -260,25 +270,33 @@ fn account(name: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } })
 }
 
-/// A service account that is bound to a cluster role with these rules.
-async fn role(client: &Client, name: &str, rules: Value) {
-    let rbac = "rbac.authorization.k8s.io";
-    create(client, "/api/v1/namespaces/default/serviceaccounts", account(name)).await;
-    create(
-        client,
-        &format!("/apis/{rbac}/v1/clusterroles"),
-        json!({
-            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": { "name": name },
-            "rules": rules
-        }),
-    )
-    .await;
-    create(client, &format!("/apis/{rbac}/v1/clusterrolebindings"), json!({
-        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": { "name": name },
-        "roleRef": { "apiGroup": rbac, "kind": "ClusterRole", "name": name },
-        "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "default" }]
-    }))
-    .await;
+/// A role as the page for operators has it.
+fn documented_role(name: &str) -> Value {
+    let blocks = include_str!("../../docs/admin.md").split("```yaml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let mut roles = blocks.map(|yaml| serde_saphyr::from_str::<Value>(yaml).unwrap());
+    roles.find(|role| role["metadata"]["name"] == name).unwrap()
+}
+
+fn rule(group: &str, resource: &str, verb: &str) -> Value {
+    json!({ "apiGroups": [group], "resources": [resource], "verbs": [verb] })
+}
+
+fn role(name: &str, rules: &[Value]) -> Value {
+    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": name }, "rules": rules })
+}
+
+/// Makes a cluster role, and binds a service account to it.
+async fn permit(client: &Client, account: &str, role: Value) {
+    let group = "rbac.authorization.k8s.io";
+    let name = role["metadata"]["name"].clone();
+    create(client, &format!("/apis/{group}/v1/clusterroles"), role).await;
+    let binding = json!({ "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": "default" }] });
+    create(client, &format!("/apis/{group}/v1/clusterrolebindings"), binding).await;
 }
 
 async fn token(client: &Client, account: &str) -> String {

@@ -191,7 +191,7 @@ impl fmt::Display for Caller {
 }
 
 /// The API group whose `handlers` the roles are about.
-const RBAC_GROUP: &str = "handlers.informerd.dev";
+const RBAC_GROUP: &str = "informerd.dev";
 
 /// The log target of the audit.
 const AUDIT_LOG: &str = "audit";

@@ -68,7 +68,7 @@ pub(super) async fn load(
     request: Result<Json<LoadRequest>, JsonRejection>,
 ) -> Result<Response, Refusal> {
     let Json(LoadRequest { file }) =
-        request.map_err(|problem| Refusal::bad_request(problem.body_text()))?;
+        request.map_err(|problem| Refusal::new(problem.status(), problem.body_text()))?;
     let definition = match definition(&caller, &file).await {
         Ok(definition) => definition,
         Err(refusal) => {

@@ -149,8 +149,8 @@ fn in_words(asked: &ResourceAttributes) -> String {
         part(&asked.resource).unwrap_or_default()
     );
     for (before, part) in [
-        ("/", part(&asked.subresource)),
         (".", part(&asked.group)),
+        ("/", part(&asked.subresource)),
         (" ", part(&asked.name)),
         (" in the namespace ", part(&asked.namespace)),
     ] {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn what_somebody_may_not_do_is_said_in_words() {
         let asked = ResourceAttributes {
-            group: Some("handlers.informerd.dev".to_owned()),
+            group: Some("informerd.dev".to_owned()),
             resource: Some("handlers".to_owned()),
             subresource: Some("log".to_owned()),
             verb: Some("get".to_owned()),
@@ -270,7 +270,7 @@ mod tests {
             namespace: Some("prod".to_owned()),
             ..ResourceAttributes::default()
         };
-        let expected = "get handlers/log.handlers.informerd.dev a in the namespace prod";
+        let expected = "get handlers.informerd.dev/log a in the namespace prod";
         assert_eq!(in_words(&asked), expected);
     }
 }
