@@ -72,7 +72,7 @@ impl Life {
         let list = objects.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         server.on_list(&format!("rv=1 {list}"));
         let options = options_of(&mut rng);
-        let handler = generations.next(rng.u64(..));
+        let handler = generations.next(rng.u64(..), options.paused);
         let registration = informer.add_event_handler(handler, options).await;
         let (generations, old) = (generations.clone(), Vec::new());
         let mut life =
@@ -106,7 +106,7 @@ impl Life {
             60..75 => self.replace().await,
             75..82 => {
                 let paused = self.rng.bool();
-                self.generations.write(format!("paused: {paused}"));
+                self.generations.set_paused(paused);
                 self.registration.set_paused(paused);
             }
             82..88 => {
@@ -155,12 +155,12 @@ impl Life {
     }
 
     async fn replace(&mut self) {
-        let handler = self.generations.next(self.rng.u64(..));
+        let options = options_of(&mut self.rng);
+        let handler = self.generations.next(self.rng.u64(..), options.paused);
         let drain = match self.rng.u8(0..3) {
             0 => Duration::ZERO,
             _ => Duration::from_millis(self.rng.u64(0..6000)),
         };
-        let options = options_of(&mut self.rng);
         let new = self.registration.replace(handler, options, drain).await;
         let old = std::mem::replace(&mut self.registration, new);
         match self.rng.u8(0..4) {
@@ -174,6 +174,7 @@ impl Life {
     async fn calm_down(&mut self) {
         self.generations.write("calm".to_owned());
         self.generations.calm_down();
+        self.generations.set_paused(false);
         self.registration.set_paused(false);
         sleep(Duration::from_secs(20 * 60)).await;
         let dead: BTreeSet<_> =

@@ -451,7 +451,8 @@ async fn switch(
         };
         places.push(Arc::new(Place { number, resource, registration }));
     }
-    join_all(replaced.iter().map(|place| place.registration.wait_for_end())).await;
+    // None of the new ones is told anything before; one that cannot be replaced any more ends, too.
+    join_all(replaced.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
 
     let number = current.as_ref().map_or(1, |current| current.number + 1);
     let watches = places.iter().map(|it| it.resource.to_string()).collect::<Vec<_>>().join("; ");

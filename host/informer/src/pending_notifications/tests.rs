@@ -33,6 +33,13 @@ impl Queue {
         self
     }
 
+    fn push_all(&mut self, texts: &[&str]) -> &mut Self {
+        for text in texts {
+            self.push(text);
+        }
+        self
+    }
+
     fn next(&mut self) -> Option<String> {
         match self.pending.next(self.now) {
             Next::Deliver(delivery) => Some(line(&delivery)),

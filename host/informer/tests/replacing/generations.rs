@@ -26,6 +26,8 @@ pub(crate) struct Story {
     current: u32,
     /// How often `current` may still be told `Synced`.
     syncs: u32,
+    /// Generations that must not be called.
+    paused: BTreeSet<u32>,
     is_busy: bool,
     is_calm: bool,
     objects: BTreeMap<ObjectKey, Known>,
@@ -69,16 +71,30 @@ impl AddAssign for Told {
 
 impl Generations {
     /// The next generation.
-    pub(crate) fn next(&self, seed: u64) -> Generation {
+    pub(crate) fn next(&self, seed: u64, paused: bool) -> Generation {
         let mut story = self.story();
         story.generations += 1;
         let number = story.generations;
         story.log.push(format!("generation {number} is made"));
+        if paused {
+            story.paused.insert(number);
+        }
         Generation { number, rng: fastrand::Rng::with_seed(seed), generations: self.clone() }
     }
 
     pub(crate) fn write(&self, what: String) {
         self.story().log.push(what);
+    }
+
+    /// The newest one.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        let mut story = self.story();
+        story.log.push(format!("paused: {paused}"));
+        let newest = story.generations;
+        match paused {
+            true => story.paused.insert(newest),
+            false => story.paused.remove(&newest),
+        };
     }
 
     pub(crate) fn calm_down(&self) {
@@ -144,6 +160,7 @@ impl Story {
         self.log.push(format!("  {generation} is told: {}", line(delivery)));
         self.told.deliveries += 1;
         self.check(!self.is_busy, "calls overlap", delivery);
+        self.check(!self.paused.contains(&generation), "called while paused", delivery);
         self.is_busy = true;
         self.check(generation >= self.current, "an old generation after a new one", delivery);
         if generation > self.current {
@@ -263,6 +280,8 @@ impl ResourceEventHandler for Generation {
         if let Notification::Added { object, .. } = &delivery.notification {
             let mut story = generations.story();
             let known = story.objects.entry(object.key.clone()).or_default();
+            // Of another one with that name, the deletion was given up.
+            known.handled.take_if(|handled| handled.uid != object.uid);
             if known.handled.is_none() {
                 known.tried = Some(object.clone());
             }

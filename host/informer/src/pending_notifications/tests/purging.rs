@@ -9,9 +9,7 @@ fn after_a_purge(first: &[&str], newer: &[&str]) -> Vec<String> {
     assert_eq!((queue.dead(), queue.pending.len()), (Vec::new(), 0));
     assert_eq!(queue.pending.purge_dead_letters(None), 0, "once");
     assert_eq!(queue.pending.retry_dead_letters(None, queue.now), 0, "it is given up");
-    newer.iter().for_each(|text| {
-        queue.push(text);
-    });
+    queue.push_all(newer);
     queue.deliver_all()
 }
 
@@ -21,9 +19,7 @@ fn dead(texts: &[&str]) -> Queue {
     queue.push(texts[0]);
     queue.next();
     let wait = queue.retry(None).unwrap();
-    texts[1..].iter().for_each(|text| {
-        queue.push(text);
-    });
+    queue.push_all(&texts[1..]);
     assert_eq!(queue.next(), None, "they merge with the first, or follow it");
     queue.wait(wait);
     queue.next();

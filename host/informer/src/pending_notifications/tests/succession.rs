@@ -7,9 +7,9 @@ fn replace(old: &mut Queue, cached: &[&str], policy: DeliveryPolicy) -> Queue {
     let mut new = Queue::new(policy);
     old.pending.close();
     new.pending.count_on_from(old.pending.arrivals());
-    cached.iter().for_each(|it| {
+    for it in cached {
         new.push(&format!("added {it} initial"));
-    });
+    }
     new.push("synced");
     new.pending.expect_told();
     new
@@ -28,22 +28,20 @@ fn delivered(old: impl Fn() -> Queue, cached: &[&str], newer: &[&str]) -> [Vec<S
             if ends_first {
                 inherit(&mut new);
             }
-            newer.iter().for_each(|text| {
-                new.push(text);
-            });
+            new.push_all(newer);
             if !ends_first {
                 inherit(&mut new);
             }
-            new.deliver_all()
+            let lines = new.deliver_all();
+            assert!(new.pending.inherited.is_empty(), "it is told of by now");
+            lines
         },
     )
 }
 
 fn told(texts: &[&str]) -> Queue {
     let mut queue = Queue::roomy();
-    texts.iter().for_each(|text| {
-        queue.push(text);
-    });
+    queue.push_all(texts);
     queue.deliver_all();
     queue
 }
@@ -202,4 +200,23 @@ fn a_purged_deletion_is_not_left() {
     let mut new = replace(&mut old, &[], DeliveryPolicy::default());
     new.pending.inherit(old.pending.left(), new.now);
     assert_eq!(new.deliver_all(), ["synced"]);
+}
+
+#[test]
+fn what_follows_a_purged_deletion_was_told_to_nobody() {
+    let old = || {
+        let mut old = told(&["added a@1"]);
+        old.push("deleted a@2");
+        old.next();
+        old.retry(None).unwrap();
+        old.push("added a#3@3");
+        assert_eq!(old.next(), None);
+        old.wait(Duration::from_secs(1));
+        old.next();
+        old.fail();
+        old.pending.purge_dead_letters(None);
+        old
+    };
+    let [_, _, merging, merging_too] = delivered(old, &["a#3@3"], &["deleted a#3@4"]);
+    assert_eq!((merging, merging_too), (vec!["synced".to_owned()], vec!["synced".to_owned()]));
 }

@@ -244,3 +244,32 @@ async fn one_that_was_removed_leaves_what_it_was_not_told() {
     settle().await;
     assert_eq!(told.take(), ["deleted a@11", "added b@12 initial", "synced"]);
 }
+
+/// However its task ended: here, as if its runtime was shut down.
+#[tokio::test(start_paused = true)]
+async fn one_whose_task_is_gone_leaves_what_it_was_not_told() {
+    let (server, informer) = start("rv=10 a@5");
+    let (old, _) = add(&informer).await;
+    settle().await;
+    old.task.abort();
+    server.say("deleted a@11");
+    settle().await;
+    let (_new, told) = replace(&old).await;
+    settle().await;
+    assert_eq!(told.take(), ["deleted a@11", "synced"]);
+}
+
+/// The first list is applied while the old one drains.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_replaced_before_the_first_list_is_told_nothing_of_it() {
+    let server = ScriptedServer::default();
+    let informer = SharedInformer::start(server.clone(), SharedInformerOptions::default());
+    let (old, told_old) = add(&informer).await;
+    settle().await;
+    let (new, told) = replace(&old).await;
+    settle().await;
+    server.on_list("rv=10 a@5");
+    assert!(new.wait_for_sync().await);
+    assert_eq!((told_old.take(), old.has_synced()), (nothing(), false));
+    assert_eq!(told.take(), ["added a@5 initial", "synced"]);
+}
