@@ -214,6 +214,10 @@ fn a_command_without_a_host_says_where_it_looked() {
     assert!(said.contains("has ended") && said.contains(socket.to_str().unwrap()), "{said}");
     let said = admin.fails(&["handlers", "list", "--admin-url", "http://127.0.0.1:1"]);
     assert!(said.contains("http://127.0.0.1:1") && said.contains("--admin-url"), "{said}");
+    for url in ["http://192.0.2.1:1", "192.0.2.1:1", "http://localhost.example:1"] {
+        let said = admin.fails(&["handlers", "list", "--admin-url", url]);
+        assert!(said.contains("in the clear"), "{said}");
+    }
 }
 
 #[test]

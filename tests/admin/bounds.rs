@@ -105,7 +105,7 @@ async fn who_is_slow_or_sends_too_much_is_cut_off() {
             ("PUT /v1/handlers", " 405 "),
             ("GET /v1/handlers/%FF", " 400 "),
             ("GET /v1/handlers/a%2Fb", " 404 "),
-            ("POST /v1/handlers", " 400 "),
+            ("POST /v1/handlers", " 415 "),
             ("GET /v1/cache", " 400 "),
         ] {
             let answer = ask(&path, &format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n")).await;

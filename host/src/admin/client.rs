@@ -1,12 +1,13 @@
 //! The asking end of the admin API: over a host's socket, or its HTTPS address with a token.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Uri, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::table::plain;
 use super::unix_socket::default_socket;
 use super::wire::{LogRecord, Problem};
 use crate::api_server::with_sources;
@@ -38,7 +40,10 @@ impl AdminClient {
             let socket = args.admin_socket.clone();
             return Ok(Self::Socket(socket.unwrap_or_else(default_socket)));
         };
-        let uri = url.parse().with_context(|| format!("{url} (--admin-url) is no URL"))?;
+        let uri: Uri = url.parse().with_context(|| format!("{url} (--admin-url) is no URL"))?;
+        if uri.scheme_str() != Some("https") && !is_loopback(&uri) {
+            bail!("{url} (--admin-url): a token must not cross a network in the clear: use https");
+        }
         let mut config = kube::Config::new(uri);
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -143,8 +148,8 @@ impl AdminClient {
             timeout(ANSWER_TIMEOUT, read(response.into_body())).await.unwrap_or(Ok(Bytes::new()));
         let bytes = bytes.unwrap_or_default();
         match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => bail!("{}", problem.error),
-            Err(_) => bail!("{self} answers {status}: {}", String::from_utf8_lossy(&bytes)),
+            Ok(problem) => bail!("{}", plain(&problem.error)),
+            Err(_) => bail!("{self} answers {status}: {}", plain(&String::from_utf8_lossy(&bytes))),
         }
     }
 }
@@ -156,6 +161,12 @@ impl std::fmt::Display for AdminClient {
             Self::Url(url, _) => write!(f, "the informerd at {url}"),
         }
     }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// A name as one part of a path.

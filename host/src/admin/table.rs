@@ -179,7 +179,7 @@ fn in_short(seconds: i64) -> String {
 }
 
 /// A guest may have made it up, and a terminal would obey it.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
