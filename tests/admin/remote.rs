@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use artifacts::RECORDER;
 use control_plane::ControlPlane;
@@ -22,6 +22,7 @@ use crate::command_line::{binary, text};
 
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap, namespaces: [default] }, \
      { apiVersion: v1, kind: Secret, namespaces: [default] }]\n";
+const RBAC: &str = "rbac.authorization.k8s.io";
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,6 +132,18 @@ async fn a_token_may_do_what_its_roles_permit_and_nothing_else() {
     client.request::<Value>(delete).await.unwrap();
     let said = remote.fails("revoked", &["handlers", "list"]);
     assert!(said.contains("does not accept this token"), "{said}");
+
+    // A host whose own account may not ask says what it lacks, until it is bound to that.
+    let restricted = control_plane.restricted_kubeconfig_path();
+    let restricted = host::api_server::connect(Some(restricted), None).await.unwrap();
+    let answer = asked_on(restricted.clone()).await;
+    assert!(answer.contains(" 503 ") && answer.contains("system:auth-delegator"), "{answer}");
+    let user = json!({ "kind": "User", "name": "restricted", "apiGroup": RBAC });
+    bind(&client, "delegator", "system:auth-delegator", user).await;
+    let start = Instant::now();
+    while !asked_on(restricted.clone()).await.contains("does not accept this token") {
+        assert!(start.elapsed() < MINUTE, "the binding is not in force");
+    }
 
     // Without the cluster nobody is let in, and the socket still works.
     control_plane.kill_apiserver();
@@ -283,20 +296,24 @@ fn rule(group: &str, resource: &str, verb: &str) -> Value {
 }
 
 fn role(name: &str, rules: &[Value]) -> Value {
-    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+    json!({ "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole",
         "metadata": { "name": name }, "rules": rules })
 }
 
 /// Makes a cluster role, and binds a service account to it.
 async fn permit(client: &Client, account: &str, role: Value) {
-    let group = "rbac.authorization.k8s.io";
-    let name = role["metadata"]["name"].clone();
-    create(client, &format!("/apis/{group}/v1/clusterroles"), role).await;
-    let binding = json!({ "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+    let name = role["metadata"]["name"].as_str().unwrap().to_owned();
+    create(client, &format!("/apis/{RBAC}/v1/clusterroles"), role).await;
+    let account = json!({ "kind": "ServiceAccount", "name": account, "namespace": "default" });
+    bind(client, &name, &name, account).await;
+}
+
+async fn bind(client: &Client, name: &str, role: &str, subject: Value) {
+    let binding = json!({ "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding",
         "metadata": { "name": name },
-        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": name },
-        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": "default" }] });
-    create(client, &format!("/apis/{group}/v1/clusterrolebindings"), binding).await;
+        "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": role },
+        "subjects": [subject] });
+    create(client, &format!("/apis/{RBAC}/v1/clusterrolebindings"), binding).await;
 }
 
 async fn token(client: &Client, account: &str) -> String {

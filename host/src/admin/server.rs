@@ -55,16 +55,19 @@ impl AdminServer {
         settings: AdminSettings,
     ) -> anyhow::Result<Self> {
         let (handlers, logs) = (host.handlers(), host.handler_logs());
-        let mut listeners = JoinSet::new();
         let socket = socket(settings.socket.as_deref())?;
+        let tcp = match &settings.tcp {
+            Some(tcp) => Some(listen(tcp).await?),
+            None => None,
+        };
         let path = socket.as_ref().map(|socket| socket.path().to_owned());
+        let mut address = None;
+        let mut listeners = JoinSet::new();
         if let Some(socket) = socket {
             let router = router(Admin::new(handlers.clone(), logs.clone(), None));
             listeners.spawn(serve_socket(socket, router));
         }
-        let mut address = None;
-        if let Some(tcp) = settings.tcp {
-            let (listener, tls) = listen(&tcp).await?;
+        if let Some((listener, tls)) = tcp {
             address = Some(listener.local_addr()?);
             let reviewer = TokenReviewer::new(client);
             let router = router(Admin::new(handlers.clone(), logs.clone(), Some(reviewer)));
