@@ -27,6 +27,8 @@ mod side_by_side;
 mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
+/// The admin API of a running host, and the commands that speak it.
+mod admin;
 /// Projects made by `informerd new`, built, run and changed as their READMEs say.
 mod scaffold;
 /// The embedded API server answers as a real one does.

@@ -15,7 +15,7 @@ mod secrets;
 mod quarantine;
 
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
-pub use directory::{LoadError, read_directory};
+pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;
 pub(crate) use generation::read_module;
 pub use registry::{HandlerRegistry, NameTaken};

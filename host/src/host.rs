@@ -10,13 +10,14 @@ use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::guest::Compiler;
+use crate::guest::{Compiler, HandlerLogs};
 use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
     handlers: Arc<HandlerRegistry>,
+    handler_logs: HandlerLogs,
     health: HealthServer,
     /// Ends first.
     followed: Mutex<JoinSet<()>>,
@@ -41,9 +42,10 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
+        let handler_logs = compiler.engine().logs().clone();
         let handlers = Arc::new(HandlerRegistry::new(client, compiler, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, health, followed: Mutex::default(), _guests: guests })
+        Ok(Self { handlers, handler_logs, health, followed: Mutex::default(), _guests: guests })
     }
 
     /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
@@ -60,6 +62,11 @@ impl Host {
     /// The handlers.
     pub fn handlers(&self) -> &Arc<HandlerRegistry> {
         &self.handlers
+    }
+
+    /// What the handlers' guests said last.
+    pub fn handler_logs(&self) -> &HandlerLogs {
+        &self.handler_logs
     }
 
     /// Where health, readiness and metrics are.

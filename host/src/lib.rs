@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod host;
+pub mod admin;
 pub mod api_server;
 pub mod access;
 pub mod handlers;

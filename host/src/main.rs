@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
+use host::admin::{AdminServer, AdminSettings, TcpSettings, run_command};
 use host::api_server::connect;
 use host::config::{
-    CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs,
+    AdminCommand, CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs,
+    NewArgs, OfHost, RunArgs,
 };
 use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::host::Host;
@@ -34,6 +36,18 @@ fn main() -> ExitCode {
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
+                Command::Handlers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Handlers(command)).await
+                }
+                Command::DeadLetters(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::DeadLetters(command)).await
+                }
+                Command::Informers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Informers(command)).await
+                }
+                Command::Cache(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Cache(command)).await
+                }
                 // Has ended above.
                 Command::CompileModule(_) => Ok(()),
             }
@@ -55,7 +69,9 @@ async fn run(args: RunArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let terminal = Terminal::default();
     terminal.start_log(args.host.log_format, &args.host.log)?;
     let client = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-    serve(client, &args.host, &terminal, stop).await
+    let tls = args.admin_tls_cert.zip(args.admin_tls_key);
+    let tcp = args.admin_address.map(|address| TcpSettings { address, tls });
+    serve(client, &args.host, tcp, &terminal, stop).await
 }
 
 async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
@@ -71,7 +87,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     tracing::info!(url, "embedded API server; `kubectl --server URL` reaches it");
     let mut config = kube::Config::new(url.parse().context("the embedded server's own address")?);
     config.default_retry = false;
-    serve(Client::try_from(config)?, &args.host, &terminal, stop).await?;
+    serve(Client::try_from(config)?, &args.host, None, &terminal, stop).await?;
     manifests.close().await;
     server.shutdown().await;
     Ok(())
@@ -131,11 +147,12 @@ impl StopSignal {
 async fn serve(
     client: Client,
     args: &HostArgs,
+    tcp: Option<TcpSettings>,
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
     let compiler = compiler(&args.cache)?;
-    let host = Host::start(client, compiler.clone(), args.http).await?;
+    let host = Host::start(client.clone(), compiler.clone(), args.http).await?;
     if let Some(folder) = compiler.cache_folder()
         && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
     {
@@ -143,6 +160,14 @@ async fn serve(
         tracing::warn!(%folder, %error, "a module that the host dies of will be started again");
     }
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
+    let settings = AdminSettings { socket: args.admin_socket.clone(), tcp };
+    let admin = AdminServer::start(&host, client, settings).await?;
+    if let Some(socket) = admin.socket() {
+        tracing::info!(socket = %socket.display(), "`informerd handlers` and the like");
+    }
+    if let Some(admin_address) = admin.address() {
+        tracing::info!(%admin_address, "the admin API, for whom the cluster's roles permit it");
+    }
     host.follow_directory(&args.handlers).await?;
     tokio::select! {
         () = async {
@@ -153,6 +178,7 @@ async fn serve(
     }
     tracing::info!("stopping: running calls and what is queued may end");
     let informers = host.handlers().informers();
+    admin.stop().await;
     host.stop().await;
     let summary = summary(host.handlers(), &informers);
     // Nobody may be there to read it.

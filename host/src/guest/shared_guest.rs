@@ -88,7 +88,7 @@ impl StartedGuest {
         config: String,
         limits: GuestLimits,
     ) -> Result<Self, ModuleError> {
-        let log = GuestLog::new(handler_name);
+        let log = GuestLog::new(handler_name, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
         let recipe = Recipe { module, limits, config, log, cache };
         let mut alive = recipe.instantiate().await?;
@@ -102,7 +102,7 @@ impl StartedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect");
+        let log = GuestLog::new("inspect", module.engine.logs().open("inspect"));
         let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
         Ok(recipe.instantiate().await?.watches().await?)
     }

@@ -81,6 +81,22 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerDefinition>, V
     Ok((handlers.into_values().collect(), errors))
 }
 
+/// Reads one spec or module that an operator names. As in a handlers directory, the module of a spec must
+/// be in the spec's folder. An error says what is wrong with the file.
+pub fn read_definition(file: &Path) -> Result<HandlerDefinition, LoadError> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let read = match file.metadata() {
+        Err(error) => Err(error.to_string()),
+        Ok(metadata) if !metadata.is_file() => Err("it is no file".to_owned()),
+        Ok(_) if has_extension(file, SPEC) => read_spec(folder, file),
+        Ok(_) if has_extension(file, MODULE) => module_alone(folder, file),
+        Ok(_) => Err("it is neither a handler spec (.yaml) nor a module (.wasm)".to_owned()),
+    };
+    let error = |problem| LoadError { file: file.to_owned(), problem };
+    let definition = read.map_err(error)?;
+    Ok(HandlerDefinition { source: DefinitionSource::Operator(file.to_owned()), ..definition })
+}
+
 fn read_spec(directory: &Path, file: &Path) -> Result<HandlerDefinition, String> {
     let (name, spec) = HandlerSpec::from_yaml(&read_text(file)?)?;
     let path = directory.join(&spec.module.path);

@@ -49,8 +49,10 @@ struct Handlers {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name:?} is taken by {by}: rename one of them")]
 pub struct NameTaken {
-    name: String,
-    by: DefinitionSource,
+    /// Which name.
+    pub name: String,
+    /// What describes the handler that has it.
+    pub by: DefinitionSource,
 }
 
 struct Entry {
