@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use artifacts::{NO_OP, RECORDER, REFUSES_CONFIG, TRAP};
 use serde_json::Value;
 
-use crate::command_line::{Folders, binary, config_map, text};
+use crate::command_line::{Folders, config_map, text};
+use tests::binary;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

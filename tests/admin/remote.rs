@@ -13,12 +13,12 @@ use kube::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{
-    Answer, Request, ScriptedServer, TestHost, apply, config_map, config_maps, eventually,
+    Answer, Request, ScriptedServer, TestHost, apply, binary, config_map, config_maps, eventually,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::command_line::{binary, text};
+use crate::command_line::text;
 
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap, namespaces: [default] }, \
      { apiVersion: v1, kind: Secret, namespaces: [default] }]\n";
