@@ -3,6 +3,7 @@
 mod spec;
 mod quantity;
 mod directory;
+mod module_fetch;
 mod running_handler;
 mod registry;
 

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::guest::GuestEngine;
 use crate::handlers::{HandlerRegistry, read_directory};
 use crate::health::HealthServer;
+use crate::modules::ModuleFetcher;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
@@ -26,7 +27,11 @@ struct GuestThreads(Option<Runtime>);
 impl Host {
     /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
     /// free one.
-    pub async fn start(client: Client, http: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn start(
+        client: Client,
+        modules: ModuleFetcher,
+        http: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
@@ -35,7 +40,7 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client, engine, modules, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
         Ok(Self { handlers, health, _guests: guests })
     }

@@ -11,6 +11,7 @@ use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
 use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
 use tokio::runtime::Runtime;
@@ -117,7 +118,9 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let host = Host::start(client, args.http).await?;
+    let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
+    let modules = ModuleFetcher::new(policy.unwrap_or_default());
+    let host = Host::start(client, modules, args.http).await?;
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
     host.load_directory(&args.handlers)?;
     tokio::select! {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use informer::SharedInformer;
 use kube::Client;
 use tempfile::TempDir;
@@ -20,9 +21,14 @@ pub struct TestHost {
 
 impl TestHost {
     pub async fn start(client: Client) -> Self {
+        Self::start_with(client, ModuleFetcher::new(FetchPolicy::default())).await
+    }
+
+    /// As `start`, with what fetches modules.
+    pub async fn start_with(client: Client, modules: ModuleFetcher) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, http).await.expect("the host starts");
+        let host = Host::start(client, modules, http).await.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 

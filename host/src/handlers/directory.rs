@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::spec::{HandlerSpec, validate_name};
+use crate::modules::{Location, ModuleSource};
 
 /// A handler that the directory describes.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ pub struct HandlerFile {
     pub name: String,
     /// The file that describes it: a spec, or the module itself.
     pub file: PathBuf,
-    /// Where the wasm is.
-    pub module: PathBuf,
+    /// Where the wasm is; a path is absolute.
+    pub module: ModuleSource,
     /// As written, or with nothing but the module.
     pub spec: HandlerSpec,
 }
@@ -59,7 +60,8 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerFile>, Vec<Loa
             }
         }
     }
-    let modules: HashSet<PathBuf> = found.iter().map(|handler| handler.module.clone()).collect();
+    let modules: HashSet<PathBuf> =
+        found.iter().filter_map(|handler| handler.module.path()).map(Path::to_owned).collect();
     for file in files.iter().filter(|file| has_extension(file, &["wasm"])) {
         let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // A module whose spec is broken must not run without it.
@@ -93,17 +95,26 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerFile>, Vec<Loa
 fn read_spec(directory: &Path, file: &Path) -> Result<HandlerFile, String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
     let (name, spec) = HandlerSpec::from_yaml(&text)?;
-    let path = directory.join(&spec.module.path);
+    let mut module = spec.module.clone();
+    if let Some(path) = spec.module.path() {
+        module.location = Location::Path(module_in(directory, path)?);
+    }
+    Ok(HandlerFile { name, file: file.to_owned(), module, spec })
+}
+
+/// The module that a spec names by its path.
+fn module_in(directory: &Path, named: &Path) -> Result<PathBuf, String> {
+    let path = directory.join(named);
     let module = path
         .canonicalize()
         .map_err(|error| format!("spec.module.path {}: {error}", path.display()))?;
     if !module.starts_with(canonical(directory)) {
         return Err(format!(
             "spec.module.path {}: the module must be in the handlers directory",
-            spec.module.path.display()
+            named.display()
         ));
     }
-    Ok(HandlerFile { name, file: file.to_owned(), module, spec })
+    Ok(module)
 }
 
 fn module_alone(file: &Path) -> Result<HandlerFile, String> {
@@ -111,7 +122,8 @@ fn module_alone(file: &Path) -> Result<HandlerFile, String> {
     let name = stem.replace('_', "-").to_lowercase();
     validate_name(&name).map_err(|problem| format!("{problem} (taken from the file's name)"))?;
     let spec = HandlerSpec::of_module(file.to_owned());
-    Ok(HandlerFile { name, file: file.to_owned(), module: canonical(file), spec })
+    let module = ModuleSource::file(canonical(file));
+    Ok(HandlerFile { name, file: file.to_owned(), module, spec })
 }
 
 fn has_extension(file: &Path, extensions: &[&str]) -> bool {

@@ -14,11 +14,13 @@ use super::directory::HandlerFile;
 use super::running_handler::{HandlerState, HandlerStatus, RunningHandler};
 use crate::api_server::WatchedResource;
 use crate::guest::GuestEngine;
+use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
     pub(super) engine: GuestEngine,
+    pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
@@ -39,9 +41,14 @@ struct Entry {
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, engine: GuestEngine, guests: Handle) -> Self {
+    pub fn new(
+        client: Client,
+        engine: GuestEngine,
+        modules: ModuleFetcher,
+        guests: Handle,
+    ) -> Self {
         let informers = SharedInformerFactory::new();
-        let surroundings = Arc::new(Surroundings { client, engine, informers, guests });
+        let surroundings = Arc::new(Surroundings { client, engine, modules, informers, guests });
         Self { surroundings, handlers: Mutex::default() }
     }
 

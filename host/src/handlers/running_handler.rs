@@ -18,12 +18,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::directory::HandlerFile;
+use super::module_fetch::fetch_module;
 use super::registry::Surroundings;
 use crate::api_server::{ApiListerWatcher, KindError, WatchedResource, find_kind};
 use crate::guest::{
     GuestHandler, GuestModule, OWNER_INDEX, ReadableCollection, SharedGuest, WatchDeclaration,
     owners,
 };
+use crate::modules::FetchedModule;
 
 /// Where a handler stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +104,12 @@ impl RunningHandler {
 
     async fn try_load(&self, at: &Surroundings) -> Result<Vec<WatchedResource>, String> {
         let HandlerFile { name, module, spec, .. } = &self.file;
-        let wasm = read_module(module).await?;
+        let namespace = at.client.default_namespace();
+        let fetched = fetch_module(&at.modules, &at.client, namespace, module, |problem| {
+            self.waits(HandlerState::Unreachable(problem));
+        });
+        let FetchedModule { bytes: wasm, digest, origin, signed_by } = fetched.await?;
+        tracing::info!(handler = name, %digest, origin, signed_by, "module fetched");
         let (guest, declared) = self.start(at, wasm).await?;
         let in_spec = spec.watches()?;
         let watches = if in_spec.is_empty() { declared } else { in_spec };

@@ -204,7 +204,8 @@ impl ModuleFetcher {
 
 /// Reads at most `max` bytes of a file, whatever its size was said to be.
 async fn read_file(path: &Path, max: usize) -> Result<(Vec<u8>, Digest), Problem> {
-    let named = |error: std::io::Error| Problem::temporary(error.to_string());
+    // Whoever watches the folder knows when it is worth another try.
+    let named = |error: std::io::Error| Problem::permanent(error.to_string());
     // Opening a pipe would wait for its writer for ever.
     if !tokio::fs::metadata(path).await.map_err(named)?.is_file() {
         return Err(Problem::permanent("it is not a file"));

@@ -1,7 +1,7 @@
 //! Where a module comes from: what a handler spec says under `spec.module`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -72,6 +72,14 @@ impl ModuleSource {
     /// A file, without a signature.
     pub fn file(path: PathBuf) -> Self {
         Self { location: Location::Path(path), signature: None, image_pull_secret: None }
+    }
+
+    /// If it is a file, which.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.location {
+            Location::Path(path) => Some(path),
+            Location::Url { .. } | Location::Oci(_) => None,
+        }
     }
 }
 
