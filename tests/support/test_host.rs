@@ -43,9 +43,14 @@ impl TestHost {
     pub fn begin_load(&self, name: &str, wasm: &str, spec: &str) {
         let module = self.directory.path().join(format!("{name}.wasm"));
         fs::copy(wasm, module).expect("the guest was built");
+        self.begin_load_from(name, &format!("{{ path: {name}.wasm }}"), spec);
+    }
+
+    /// As `begin_load`, with what follows `module:` in its YAML.
+    pub fn begin_load_from(&self, name: &str, module: &str, spec: &str) {
         let yaml = format!(
             "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
-             spec:\n  module: {{ path: {name}.wasm }}\n{spec}"
+             spec:\n  module: {module}\n{spec}"
         );
         let file = self.directory.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).expect("the folder is writable");

@@ -46,7 +46,9 @@ async fn pull_secret(client: &Client, namespace: &str, name: &str) -> Result<Doc
     let secret = secrets.get_opt(name).await.map_err(|error| named(error.to_string()))?;
     let secret = secret.ok_or_else(|| named("there is no such Secret".to_owned()))?;
     let json = secret.data.as_ref().and_then(|data| data.get(KEY)).ok_or_else(|| {
-        named(format!("it has no {KEY}: `kubectl create secret docker-registry` makes one that has"))
+        named(format!(
+            "it has no {KEY}: `kubectl create secret docker-registry` makes one that has"
+        ))
     })?;
     DockerConfig::from_secret(&json.0).map_err(|error| named(error.to_string()))
 }

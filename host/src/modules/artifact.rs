@@ -166,7 +166,10 @@ mod tests {
                 "platform":{{"os":"linux","architecture":"arm64"}}}}]}}"#
         );
         let error = wasm_layer(index.as_bytes()).unwrap_err();
-        assert!(error.contains("index") && error.contains(&format!("{digest} (linux/arm64)")), "{error}");
+        assert!(
+            error.contains("index") && error.contains(&format!("{digest} (linux/arm64)")),
+            "{error}"
+        );
         for garbage in ["", "[]", r#"{"layers":[{}]}"#] {
             assert!(wasm_layer(garbage.as_bytes()).unwrap_err().contains("its manifest is none"));
         }

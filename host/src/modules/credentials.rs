@@ -119,7 +119,8 @@ impl Entry {
             return Ok(Some(Credentials::IdentityToken(token.clone())));
         }
         if let Some(auth) = self.auth.as_ref().filter(|auth| !auth.is_empty()) {
-            let decoded = BASE64_STANDARD.decode(auth.trim()).ok().and_then(|it| String::from_utf8(it).ok());
+            let decoded =
+                BASE64_STANDARD.decode(auth.trim()).ok().and_then(|it| String::from_utf8(it).ok());
             let decoded = decoded.ok_or("`auth` is not base64 of text")?;
             let (user, password) = decoded.split_once(':').ok_or("`auth` is not user:password")?;
             let (user, password) = (user.to_owned(), password.trim_end_matches('\0').to_owned());
@@ -254,7 +255,8 @@ mod tests {
     use crate::modules::{Location, ModuleSource};
 
     fn reference(text: &str) -> OciReference {
-        let source: ModuleSource = serde_saphyr::from_str(&format!("url: oci://{text}:v1")).unwrap();
+        let source: ModuleSource =
+            serde_saphyr::from_str(&format!("url: oci://{text}:v1")).unwrap();
         let Location::Oci(reference) = source.location else { panic!() };
         reference
     }
@@ -310,7 +312,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_is_named_and_must_be_there() {
-        for (helper, named) in [("../../bin/sh", "is no name"), ("is-not-installed", "os error 2")] {
+        for (helper, named) in [("../../bin/sh", "is no name"), ("is-not-installed", "os error 2")]
+        {
             let json = format!(r#"{{ "credHelpers": {{ "h.example": "{helper}" }} }}"#);
             let config: DockerConfig = parse(json.as_bytes()).unwrap();
             let Err(error) = config.credentials(&reference("h.example/a")).await else { panic!() };
@@ -330,7 +333,9 @@ mod tests {
             // Not written by this process: a program that is still open for writing, be it in a child
             // that another test is starting, cannot be run.
             let mut install = std::process::Command::new("install");
-            assert!(install.args(["-m", "700"]).args([&text, &program]).status().unwrap().success());
+            assert!(
+                install.args(["-m", "700"]).args([&text, &program]).status().unwrap().success()
+            );
             match ask_helper(program.to_str().unwrap(), "h.example").await {
                 Ok(Some(Credentials::Basic { user, password })) => format!("{user}/{password}"),
                 Ok(Some(Credentials::IdentityToken(token))) => format!("token {token}"),

@@ -60,7 +60,9 @@ impl FromStr for Digest {
     /// In the form in which it is written.
     fn from_str(text: &str) -> Result<Self, String> {
         text.strip_prefix("sha256:").and_then(Self::from_hex).ok_or_else(|| {
-            format!("{text:?} must be `sha256:` and 64 hexadecimal digits; no other digest is taken")
+            format!(
+                "{text:?} must be `sha256:` and 64 hexadecimal digits; no other digest is taken"
+            )
         })
     }
 }
@@ -104,7 +106,8 @@ mod tests {
     #[test]
     fn other_forms_are_refused() {
         let short = &OF_NOTHING[1..];
-        for text in [OF_NOTHING, "sha256:", &format!("sha256:{short}"), &format!("sha512:{OF_NOTHING}")]
+        for text in
+            [OF_NOTHING, "sha256:", &format!("sha256:{short}"), &format!("sha512:{OF_NOTHING}")]
         {
             assert!(text.parse::<Digest>().unwrap_err().contains("64 hexadecimal"), "{text}");
         }

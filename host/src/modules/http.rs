@@ -15,7 +15,8 @@ use super::source::shown;
 
 /// Makes the client of all fetches. Nothing is contacted yet.
 pub(super) fn client(policy: &Arc<FetchPolicy>, limits: &FetchLimits) -> Result<Client, Problem> {
-    let named = |error: reqwest::Error| Problem::permanent(format!("no TLS: {}", with_causes(&error)));
+    let named =
+        |error: reqwest::Error| Problem::permanent(format!("no TLS: {}", with_causes(&error)));
     let certificates: Vec<Certificate> = policy
         .certificates
         .iter()

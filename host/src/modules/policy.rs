@@ -93,7 +93,9 @@ impl FetchPolicy {
         let allowed = document.allowed_hosts.as_deref().unwrap_or_default();
         for (field, hosts) in [("allowedHosts", allowed), ("plainHttp", &document.plain_http)] {
             if let Some(other) = hosts.iter().find(|host| !is_host(host)) {
-                return Err(format!("{field}: {other:?} must be a host or host:port, without a scheme"));
+                return Err(format!(
+                    "{field}: {other:?} must be a host or host:port, without a scheme"
+                ));
             }
         }
         let certificates = match &document.ca_file {
@@ -104,8 +106,9 @@ impl FetchPolicy {
         if let Some(file) = docker_config.as_ref().filter(|file| !file.is_file()) {
             return Err(format!("dockerConfig: there is no file {}", file.display()));
         }
-        let Signatures { mode, keys } =
-            document.signatures.unwrap_or(Signatures { mode: SignatureMode::Off, keys: Vec::new() });
+        let Signatures { mode, keys } = document
+            .signatures
+            .unwrap_or(Signatures { mode: SignatureMode::Off, keys: Vec::new() });
         if mode != SignatureMode::Off && keys.is_empty() {
             return Err("signatures.keys is empty: name the cosign.pub files that count, or set \
                         signatures.mode to off"

@@ -53,7 +53,10 @@ impl<'a> Repository<'a> {
     }
 
     /// The manifest of a version; none if it is not there.
-    pub(super) async fn manifest(&mut self, version: &Version) -> Result<Option<Manifest>, Problem> {
+    pub(super) async fn manifest(
+        &mut self,
+        version: &Version,
+    ) -> Result<Option<Manifest>, Problem> {
         let path = match version {
             Version::Tag(tag) => format!("manifests/{tag}"),
             Version::Digest(digest) => format!("manifests/{digest}"),
@@ -96,7 +99,8 @@ impl<'a> Repository<'a> {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             registry => registry,
         };
-        let scheme = if self.policy.is_plain_http(&self.reference.registry) { "http" } else { "https" };
+        let scheme =
+            if self.policy.is_plain_http(&self.reference.registry) { "http" } else { "https" };
         let url = format!("{scheme}://{registry}/v2/{}/{path}", self.reference.repository);
         let url: Url = url
             .parse()
@@ -141,7 +145,9 @@ impl<'a> Repository<'a> {
     async fn token(&self, challenge: &ChallengeRef<'_>) -> Result<HeaderValue, Problem> {
         let parameter = |name: &str| {
             let mut parameters = challenge.params.iter();
-            parameters.find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, it)| it.to_unescaped())
+            parameters
+                .find(|(it, _)| it.eq_ignore_ascii_case(name))
+                .map(|(_, it)| it.to_unescaped())
         };
         let realm = parameter("realm").unwrap_or_default();
         let mut url: Url = realm
@@ -165,7 +171,8 @@ impl<'a> Repository<'a> {
                     ("client_id", "informerd"),
                     ("refresh_token", token),
                 ]);
-                let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+                let body =
+                    form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
                 let post = self.client.post(url).body(body);
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
                 let sent = post.header(header::CONTENT_TYPE, form).send().await;

@@ -88,9 +88,9 @@ pub(super) async fn of_artifact(
         None => bundle::signer(repository, manifest, keys, &mut others).await?,
     };
     signer.ok_or_else(|| match others.first() {
-        None => Problem::temporary(format!(
-            "{manifest} is not signed: `cosign sign --key` signs it"
-        )),
+        None => {
+            Problem::temporary(format!("{manifest} is not signed: `cosign sign --key` signs it"))
+        }
         Some(other) => Problem::temporary(format!(
             "none of its {} signatures counts: {other}; trusted is {}",
             others.len(),

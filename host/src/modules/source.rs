@@ -93,7 +93,9 @@ impl TryFrom<Document> for ModuleSource {
                 return Err("spec.module names no module: give it a `path` or a `url`".to_owned());
             }
             (Some(_), Some(_)) => {
-                return Err("spec.module.path and spec.module.url are both there: keep one".to_owned());
+                return Err(
+                    "spec.module.path and spec.module.url are both there: keep one".to_owned()
+                );
             }
             (Some(path), None) => Location::Path(path),
             (None, Some(url)) => location_of_url(&url, sha256.as_deref())?,
@@ -105,9 +107,11 @@ impl TryFrom<Document> for ModuleSource {
                 .to_owned());
         }
         if signature.is_some() && is_oci {
-            return Err("spec.module.signature is for a path or an https url: remove it; what is in a \
+            return Err(
+                "spec.module.signature is for a path or an https url: remove it; what is in a \
                         registry is signed there, with `cosign sign`"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         match &image_pull_secret {
             Some(_) if !is_oci => {
@@ -151,7 +155,9 @@ fn location_of_url(text: &str, sha256: Option<&str>) -> Result<Location, String>
     };
     let digits = sha256.strip_prefix("sha256:").unwrap_or(sha256);
     let sha256 = Digest::from_hex(digits).ok_or_else(|| {
-        format!("spec.module.sha256 {sha256:?} must be 64 hexadecimal digits, as `sha256sum` prints")
+        format!(
+            "spec.module.sha256 {sha256:?} must be 64 hexadecimal digits, as `sha256sum` prints"
+        )
     })?;
     Ok(Location::Url { url, sha256 })
 }

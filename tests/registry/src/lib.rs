@@ -1,6 +1,8 @@
 //! A real registry on loopback: CNCF's distribution, built once from the Go module beside this crate and
 //! run as a plain process.
 
+mod push;
+
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use control_plane::{Error, Process, build_once};
 use tempfile::TempDir;
+
+pub use push::{Pusher, sha256};
 
 /// The folder of the Go module that pins and builds it.
 const GO_MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");

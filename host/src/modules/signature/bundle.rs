@@ -73,7 +73,9 @@ pub(super) async fn signer(
     for referrer in bundles.take(SIGNATURES_MAX) {
         let digest = Version::Digest(referrer.digest().map_err(Problem::permanent)?);
         let Some(referrer) = repository.manifest(&digest).await? else { continue };
-        let Ok(referrer) = serde_json::from_slice::<ImageManifest>(&referrer.json) else { continue };
+        let Ok(referrer) = serde_json::from_slice::<ImageManifest>(&referrer.json) else {
+            continue;
+        };
         let Some(layer) = referrer.layers.iter().find(|layer| is_bundle(&layer.media_type)) else {
             continue;
         };

@@ -40,7 +40,8 @@ pub(super) async fn signer(
     let signatures: ImageManifest = serde_json::from_slice(&signatures.json)
         .map_err(|error| Problem::permanent(format!("its signatures are no manifest: {error}")))?;
     for layer in signatures.layers.iter().take(SIGNATURES_MAX) {
-        let Some(signature) = layer.annotation(SIGNATURE).filter(|_| layer.media_type == MEDIA_TYPE)
+        let Some(signature) =
+            layer.annotation(SIGNATURE).filter(|_| layer.media_type == MEDIA_TYPE)
         else {
             continue;
         };
