@@ -95,7 +95,8 @@ impl DockerConfig {
         let registry = &*reference.registry;
         let helper = self.cred_helpers.get(registry).or(self.creds_store.as_ref());
         if let Some(helper) = helper
-            && let Some(credentials) = ask_helper(&program(helper)?, server_name(registry)).await?
+            && let Some(credentials) =
+                ask_helper(&program(helper)?, server_name(registry), HELPER_MAX).await?
         {
             return Ok(Some(credentials));
         }
@@ -197,11 +198,15 @@ fn program(helper: &str) -> Result<String, DockerConfigError> {
 }
 
 /// Runs a credential helper; none if it has nothing for that server.
-async fn ask_helper(program: &str, server: &str) -> Result<Option<Credentials>, DockerConfigError> {
+async fn ask_helper(
+    program: &str,
+    server: &str,
+    limit: Duration,
+) -> Result<Option<Credentials>, DockerConfigError> {
     let named = |problem: String| DockerConfigError(format!("{program}: {problem}"));
-    let answer = timeout(HELPER_MAX, run_helper(program, server)).await;
+    let answer = timeout(limit, run_helper(program, server)).await;
     let (is_ok, output) = answer
-        .map_err(|_| named(format!("no answer within {} s", HELPER_MAX.as_secs())))?
+        .map_err(|_| named(format!("no answer within {limit:?}")))?
         .map_err(|error| named(error.to_string()))?;
     if output.len() > HELPER_OUTPUT_MAX {
         return Err(named(format!("it printed more than {HELPER_OUTPUT_MAX} bytes")));
@@ -240,11 +245,7 @@ async fn run_helper(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> 
     Ok((child.wait().await?.success(), output))
 }
 
-#[cfg(not(test))]
 const HELPER_MAX: Duration = Duration::from_secs(10);
-/// For a test that waits for it.
-#[cfg(test)]
-const HELPER_MAX: Duration = Duration::from_secs(2);
 const HELPER_OUTPUT_MAX: usize = 64 << 10;
 
 #[cfg(test)]
@@ -328,6 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("docker-credential-test");
         let ask = async |script: &str| {
+            let limit = Duration::from_secs(if script.contains("sleep") { 1 } else { 60 });
             let text = folder.path().join("text");
             fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
             // Not written by this process: a program that is still open for writing, be it in a child
@@ -336,7 +338,7 @@ mod tests {
             assert!(
                 install.args(["-m", "700"]).args([&text, &program]).status().unwrap().success()
             );
-            match ask_helper(program.to_str().unwrap(), "h.example").await {
+            match ask_helper(program.to_str().unwrap(), "h.example", limit).await {
                 Ok(Some(Credentials::Basic { user, password })) => format!("{user}/{password}"),
                 Ok(Some(Credentials::IdentityToken(token))) => format!("token {token}"),
                 Ok(None) => "none".to_owned(),
@@ -352,7 +354,7 @@ mod tests {
             ("echo locked; exit 1", "it failed: locked"),
             ("echo hello", "it printed no credentials"),
             ("exec yes", "more than 65536 bytes"),
-            ("exec sleep 60", "no answer within 2 s"),
+            ("exec sleep 60", "no answer within 1s"),
         ] {
             let said = ask(script).await;
             assert!(said.contains(named), "{script} gave {said}");
