@@ -138,10 +138,9 @@ async fn push_layout(pusher: &Pusher, is_wanted: impl Fn(&str) -> bool) {
         fs::read(format!("{FOLDER}/layout/blobs/sha256/{digest}")).unwrap()
     };
     for manifest in index["manifests"].as_array().unwrap() {
-        let tag = manifest["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap();
-        if !is_wanted(tag) {
-            continue;
-        }
+        // What has none is in an index that has one.
+        let tag = manifest["annotations"]["org.opencontainers.image.ref.name"].as_str();
+        let Some(tag) = tag.filter(|tag| is_wanted(tag)) else { continue };
         let (media_type, json) = (manifest["mediaType"].as_str().unwrap(), read(manifest));
         // An index only after what is in it.
         let parsed: Value = serde_json::from_slice(&json).unwrap();

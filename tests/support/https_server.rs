@@ -31,14 +31,14 @@ pub enum Reply {
 impl Reply {
     /// With status 200 and a length.
     pub fn ok(body: &[u8]) -> Self {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!("HTTP/1.1 200 OK\r\n{CLOSE}Content-Length: {}\r\n\r\n", body.len());
         Self::Bytes([head.as_bytes(), body].concat())
     }
 
     /// Status line and headers, a line each, and no body.
     pub fn head(lines: &str) -> Self {
         let head = lines.replace('\n', "\r\n");
-        Self::Bytes(format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n").into_bytes())
+        Self::Bytes(format!("HTTP/1.1 {head}\r\n{CLOSE}Content-Length: 0\r\n\r\n").into_bytes())
     }
 }
 
@@ -111,6 +111,9 @@ impl HttpsServer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
     }
 }
+
+/// A connection serves one request.
+const CLOSE: &str = "Connection: close\r\n";
 
 /// For the names `localhost` and `127.0.0.1`.
 pub fn certificate() -> (rcgen::Certificate, rcgen::KeyPair) {
