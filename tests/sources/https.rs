@@ -1,3 +1,5 @@
+use std::net::TcpListener;
+
 use super::*;
 
 const MODULE: &[u8] = b"\0asm, more or less";
@@ -95,15 +97,17 @@ async fn a_server_must_be_trusted_there_and_encrypted_unless_the_operator_says_o
     refused(default.fetch(&at("https", &server), None).await, "certificate", true);
     refused(default.fetch(&at("http", &plain), None).await, "under plainHttp", false);
     assert_eq!(plain.asked().len(), 0);
-    let gone = plain.address();
+    // Nobody listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = plain.address();
     let folder = tempfile::tempdir().unwrap();
-    let yaml = format!("plainHttp: [\"{gone}\"]\nallowedHosts: [\"{gone}\"]\n");
+    let yaml = format!("plainHttp: &hosts [\"{address}\", \"{gone}\"]\nallowedHosts: *hosts\n");
     let allowing = fetcher(policy(folder.path(), &yaml));
     assert_eq!(allowing.fetch(&at("http", &plain), None).await.unwrap().bytes, MODULE);
     refused(allowing.fetch(&at("https", &server), None).await, "among the allowedHosts", false);
-    let url = at("http", &plain);
-    drop(plain);
-    refused(allowing.fetch(&url, None).await, "cannot be reached", true);
+    let url = format!("http://{gone}/a.wasm");
+    let unreachable = source(json!({ "url": url, "sha256": Digest::of(MODULE).hex() }));
+    refused(allowing.fetch(&unreachable, None).await, "cannot be reached", true);
 }
 
 /// Fetches at the server, and trusts it.

@@ -18,6 +18,9 @@ async fn an_artifact_is_found_by_tag_and_digest_in_every_layout() {
         fetcher.fetch(&source(json!({ "url": format!("oci://{address}/{reference}") })), None).await
     };
     refused(fetch("org/a:v1").await, "is not in the registry", true);
+    let strict = super::fetcher(FetchPolicy::default());
+    let unlisted = source(json!({ "url": format!("oci://{address}/org/a:v1") }));
+    refused(strict.fetch(&unlisted, None).await, "plainHttp", true);
 
     let old = "application/vnd.wasm.content.layer.v1+wasm";
     let older = "application/vnd.module.wasm.content.layer.v1+wasm";

@@ -113,7 +113,16 @@ fn problem(error: reqwest::Error) -> Problem {
     let is_retryable = !error.is_redirect() && !error.is_builder();
     let text = match (error.is_connect(), error.is_timeout()) {
         (_, true) => "the server does not answer in time".to_owned(),
-        (true, false) => format!("the server cannot be reached: {}", with_causes(&error)),
+        (true, false) => {
+            let causes = with_causes(&error);
+            let hint = match causes.contains("InvalidContentType") {
+                true => {
+                    ": it does not speak TLS; plainHttp in the file of --module-policy allows that"
+                }
+                false => "",
+            };
+            format!("the server cannot be reached: {causes}{hint}")
+        }
         (false, false) => with_causes(&error),
     };
     Problem { text, is_retryable }
