@@ -2,21 +2,28 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use artifacts::{CONFIG_MAP_DIFF, POD_OWNERS, SPIN};
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::{binary, compile_cache};
 
 #[test]
 fn help_names_every_command_and_option() {
     let help = text(&informerd(&["--help"]).stdout);
     assert!(["run", "dev", "inspect"].iter().all(|it| help.contains(it)), "{help}");
     let help = text(&informerd(&["run", "--help"]).stdout);
-    for option in ["--handlers", "--kubeconfig", "--context", "--http", "--log-format", "--log"] {
+    for option in [
+        "--handlers",
+        "--kubeconfig",
+        "--context",
+        "--http",
+        "--log-format",
+        "--log",
+        "--cache-dir",
+    ] {
         assert!(help.contains(option), "{help}");
     }
 }
@@ -228,6 +235,7 @@ impl Folders {
             .args(["--http", "127.0.0.1:0"])
             .args(more)
             .env_clear()
+            .env("INFORMERD_CACHE_DIR", compile_cache())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -293,27 +301,14 @@ fn config_map(name: &str, value: &str) -> String {
 }
 
 fn informerd(arguments: &[&str]) -> Output {
-    Command::new(binary()).args(arguments).env_clear().output().unwrap()
+    Command::new(binary())
+        .args(arguments)
+        .env_clear()
+        .env("INFORMERD_CACHE_DIR", compile_cache())
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The binary of this build, brought up to date. Of the whole workspace, as the tests are, so that
-/// nothing is built twice.
-/// The binary, built once.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bin", "informerd"])
-            .args(["--manifest-path", manifest])
-            .status();
-        assert!(build.unwrap().success(), "the binary builds");
-        // This test runs in target/<profile>/deps.
-        let deps = std::env::current_exe().unwrap();
-        deps.ancestors().nth(2).unwrap().join("informerd")
-    })
 }

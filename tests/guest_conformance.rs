@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use host::guest::{GuestEngine, GuestLimits, GuestModule, SharedGuest};
+use host::guest::{GuestLimits, StartedGuest};
 use serde_json::{Value, json};
+use tests::compiler;
 
 use life::Life;
 
@@ -243,8 +244,7 @@ async fn key_only(language: &str, module: &Path) -> String {
 
 /// What `init` says about configurations that it does not take.
 async fn refusals(language: &str, module: &Path) -> String {
-    let engine = GuestEngine::new().unwrap();
-    let module = GuestModule::compile(&engine, &fs::read(module).unwrap()).unwrap();
+    let module = compiler().compile(&fs::read(module).unwrap()).await.unwrap();
     let many = |count: usize| json!({ "report": vec!["/a"; count] });
     let configs = [
         json!({}),
@@ -276,12 +276,12 @@ async fn refusals(language: &str, module: &Path) -> String {
     for config in configs {
         let limits = GuestLimits { memory: 256 << 20, ..GuestLimits::default() };
         let name = format!("{language}-refusals");
-        let started = SharedGuest::start(module.clone(), &name, config.to_string(), limits).await;
+        let started = StartedGuest::start(module.clone(), &name, config.to_string(), limits).await;
         let answer = match started {
-            Ok((_, watches)) => {
+            Ok(guest) => {
                 let watched =
                     |it: &host::guest::WatchDeclaration| format!("{} {}", it.api_version, it.kind);
-                watches.iter().map(watched).collect::<Vec<_>>().join(", ")
+                guest.watches().iter().map(watched).collect::<Vec<_>>().join(", ")
             }
             Err(error) => error.to_string(),
         };

@@ -9,6 +9,10 @@ mod contract;
 mod guest_conformance;
 /// Hostile and broken guests beside good ones.
 mod guests;
+/// What compiling a module may take, and what is kept of it.
+mod compiling;
+/// Handlers replaced and removed while they run.
+mod reload;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
 /// What malformed objects, lists and streams get, and that the rest goes on.

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::command_line::binary;
+use tests::binary;
 
 /// One test for each folder in `guests/templates` but `common`.
 macro_rules! languages {

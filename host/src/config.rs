@@ -29,6 +29,9 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Make a project in which to write a handler, in a folder of its name.
     New(NewArgs),
+    /// Compile the module on standard input, within limits: what the other commands start for each.
+    #[command(hide = true)]
+    CompileModule(CompileModuleArgs),
 }
 
 /// How to reach the cluster, and the rest.
@@ -67,6 +70,29 @@ pub struct InspectArgs {
     /// Tell it as one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Where compiled modules are kept.
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Where compiled modules are kept.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// The folder that keeps compiled modules; only its owner may be able to write it
+    /// [default: informerd in XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR", env = "INFORMERD_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// What the child that compiles is held to.
+#[derive(Debug, Args)]
+pub struct CompileModuleArgs {
+    /// CPU time in seconds
+    #[arg(long)]
+    pub cpu_seconds: u64,
+    /// Address space in bytes
+    #[arg(long)]
+    pub address_space: u64,
 }
 
 /// What to make.
@@ -97,4 +123,7 @@ pub struct HostArgs {
     /// What is logged: error, warn, info, debug, trace, or `guest=debug,info` and the like
     #[arg(long, value_name = "FILTER", default_value = "info", env = "INFORMERD_LOG")]
     pub log: String,
+    /// Where compiled modules are kept.
+    #[command(flatten)]
+    pub cache: CacheArgs,
 }

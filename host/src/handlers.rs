@@ -1,15 +1,23 @@
 //! Handlers: what is in the handlers directory, and what runs because of it.
 
+mod definition;
 mod spec;
 mod quantity;
 mod directory;
+mod directory_watch;
 mod module_fetch;
-mod running_handler;
+mod status;
 mod registry;
+mod supervisor;
+mod generation;
+mod resources;
+mod quarantine;
 
-pub use directory::{HandlerFile, LoadError, read_directory};
-pub use registry::HandlerRegistry;
-pub(crate) use running_handler::read_module;
-pub use running_handler::{HandlerState, HandlerStatus};
+pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
+pub use directory::{LoadError, read_directory};
+pub use directory_watch::HandlersDirectory;
+pub(crate) use generation::read_module;
+pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
-pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, WatchSpec};
+pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, WatchSpec};
+pub use status::{HandlerState, HandlerStatus};

@@ -1,16 +1,17 @@
-//! The running host: an engine, the guests' threads, the handlers and the health endpoint.
+//! The running host: a compiler, the guests' threads, the handlers and the health endpoint.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
-use crate::guest::GuestEngine;
-use crate::handlers::{HandlerRegistry, read_directory};
+use crate::guest::Compiler;
+use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
 use crate::modules::ModuleFetcher;
 
@@ -18,6 +19,8 @@ use crate::modules::ModuleFetcher;
 pub struct Host {
     handlers: Arc<HandlerRegistry>,
     health: HealthServer,
+    /// Ends first.
+    followed: Mutex<JoinSet<()>>,
     _guests: GuestThreads,
 }
 
@@ -29,10 +32,10 @@ impl Host {
     /// free one.
     pub async fn start(
         client: Client,
+        compiler: Compiler,
         modules: ModuleFetcher,
         http: SocketAddr,
     ) -> anyhow::Result<Self> {
-        let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
             .enable_all()
@@ -40,29 +43,19 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client, engine, modules, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client, compiler, modules, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, health, _guests: guests })
+        Ok(Self { handlers, health, followed: Mutex::default(), _guests: guests })
     }
 
-    /// Loads what the directory describes. A bad file is reported and does not keep the others; an
-    /// unreadable directory is an error.
-    pub fn load_directory(&self, directory: &Path) -> anyhow::Result<()> {
-        let (handlers, errors) = read_directory(directory).with_context(|| {
+    /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
+    /// keep the others; an unreadable directory is an error.
+    pub async fn follow_directory(&self, directory: &Path) -> anyhow::Result<()> {
+        let opened = HandlersDirectory::open(directory, self.handlers.clone()).await;
+        let opened = opened.with_context(|| {
             format!("cannot read the handlers directory {} (--handlers)", directory.display())
         })?;
-        for error in &errors {
-            tracing::error!(file = %error.file.display(), problem = error.problem, "no handler");
-        }
-        if handlers.is_empty() {
-            tracing::warn!(
-                "no handlers in {}: put a .wasm module or a handler spec there",
-                directory.display()
-            );
-        }
-        for handler in handlers {
-            self.handlers.load(handler);
-        }
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).spawn(opened.follow());
         Ok(())
     }
 
@@ -79,6 +72,9 @@ impl Host {
     /// Stops intake, lets running calls and what is queued end, and cuts off what takes longer
     /// than [`DRAIN_MAX`].
     pub async fn stop(&self) {
+        let mut followed =
+            std::mem::take(&mut *self.followed.lock().unwrap_or_else(PoisonError::into_inner));
+        followed.shutdown().await;
         self.handlers.stop(DRAIN_MAX).await;
     }
 }

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
-use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
+use host::config::{
+    CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs,
+};
+use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
@@ -19,6 +22,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Command::CompileModule(CompileModuleArgs { cpu_seconds, address_space }) = command {
+        // Without the threads of the others.
+        return compile_module(&ChildLimits { cpu_seconds, address_space });
+    }
     let done = Runtime::new().context("cannot start threads").and_then(|runtime| {
         let done = runtime.block_on(async {
             // First of all, so that a signal during start-up is not lost.
@@ -28,9 +35,11 @@ fn main() -> ExitCode {
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
+                // Has ended above.
+                Command::CompileModule(_) => Ok(()),
             }
         });
-        // A compilation that is still going on must not keep the process.
+        // Whatever blocks must not keep the process.
         runtime.shutdown_timeout(Duration::from_secs(1));
         done
     });
@@ -71,7 +80,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
 
 /// Fails if the module cannot be used.
 async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
-    let inspection = host::inspect::inspect(&args.module).await?;
+    let inspection = host::inspect::inspect(&compiler(&args.cache)?, &args.module).await?;
     let text = match args.json {
         true => serde_json::to_string(&inspection)? + "\n",
         false => inspection.to_string(),
@@ -81,6 +90,14 @@ async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
     }
+}
+
+fn compiler(args: &CacheArgs) -> anyhow::Result<Compiler> {
+    let mut settings = CompilerSettings::default();
+    if let Some(folder) = &args.cache_dir {
+        settings.cache = Some(folder.clone());
+    }
+    Ok(Compiler::new(GuestEngine::new().map_err(anyhow::Error::msg)?, settings))
 }
 
 fn new(args: &NewArgs) -> anyhow::Result<()> {
@@ -120,9 +137,16 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
     let modules = ModuleFetcher::new(policy.unwrap_or_default());
-    let host = Host::start(client, modules, args.http).await?;
+    let compiler = compiler(&args.cache)?;
+    let host = Host::start(client, compiler.clone(), modules, args.http).await?;
+    if let Some(folder) = compiler.cache_folder()
+        && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
+    {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a module that the host dies of will be started again");
+    }
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
-    host.load_directory(&args.handlers)?;
+    host.follow_directory(&args.handlers).await?;
     tokio::select! {
         () = async {
             terminal.show_progress(host.handlers()).await;

@@ -96,6 +96,7 @@ pub fn summary(
                 format!(" (waits: {problem})")
             }
             HandlerState::Failed(problem) => format!(" (not loaded: {problem})"),
+            HandlerState::Quarantined(reason) => format!(" (in quarantine: {reason})"),
         };
         let _ = writeln!(
             text,

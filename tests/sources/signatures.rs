@@ -106,7 +106,7 @@ async fn a_handler_runs_once_its_artifact_is_signed() {
         .unwrap();
     waits_for("is not signed").await;
     push_layout(&pusher(&registry), |_| true).await;
-    let state = host.host.handlers().loaded("signed-tour").await.unwrap();
+    let state = host.host.handlers().settled("signed-tour").await.unwrap();
     assert_eq!(state, HandlerState::Running, "{:?}", problems_of("signed-tour"));
     host.synced("signed-tour").await;
 }

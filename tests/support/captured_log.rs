@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, Once};
+use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -35,7 +36,7 @@ pub struct Said {
 
 #[derive(Default)]
 struct Kept {
-    logged: Vec<Logged>,
+    logged: Vec<(Instant, Logged)>,
     problems: Vec<String>,
 }
 
@@ -58,6 +59,11 @@ pub fn capture_log() {
 
 /// Everything that was logged about a handler so far, oldest first.
 pub fn log_of(handler: &str) -> Vec<Logged> {
+    kept(handler, |kept| kept.logged.iter().map(|(_, line)| line.clone()).collect())
+}
+
+/// As [`log_of`], with when each line was logged.
+pub fn timed_log_of(handler: &str) -> Vec<(Instant, Logged)> {
     kept(handler, |kept| kept.logged.clone())
 }
 
@@ -110,12 +116,17 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut all = KEPT.lock().expect("no test panics while it holds the log");
         let kept = all.entry(handler).or_default();
         match event.metadata().target() {
-            "delivery" => kept.logged.push(Logged::Delivered(Delivery::read(fields.0))),
-            "guest" => kept.logged.push(Logged::Said(Said {
-                level: *event.metadata().level(),
-                message: fields.0.remove("message").unwrap_or_default(),
-                fields: fields.0.remove("fields"),
-            })),
+            "delivery" => {
+                kept.logged.push((Instant::now(), Logged::Delivered(Delivery::read(fields.0))));
+            }
+            "guest" => {
+                let said = Said {
+                    level: *event.metadata().level(),
+                    message: fields.0.remove("message").unwrap_or_default(),
+                    fields: fields.0.remove("fields"),
+                };
+                kept.logged.push((Instant::now(), Logged::Said(said)));
+            }
             _ => kept.problems.extend(fields.0.remove("problem")),
         }
     }

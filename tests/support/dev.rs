@@ -17,8 +17,12 @@ impl Dev {
     }
 
     pub async fn host(&self) -> TestHost {
+        TestHost::start(self.client()).await
+    }
+
+    pub fn client(&self) -> Client {
         let config = Config::new(self.0.url().parse().expect("a URL"));
-        TestHost::start(Client::try_from(config).expect("a plain configuration")).await
+        Client::try_from(config).expect("a plain configuration")
     }
 
     /// As `host`, with what fetches modules.

@@ -1,6 +1,7 @@
 //! What the tests stand on: a host in this process, what its handlers were told, writers, faults;
 //! client-go beside it, and whether what both were told follows from what happened.
 
+mod binary;
 mod captured_log;
 mod deliveries;
 mod dev;
@@ -14,11 +15,13 @@ mod server_history;
 mod explanation;
 mod merged_deliveries;
 
+pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
     Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+    timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
-pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use https_server::{HttpsServer, Reply, certificate};

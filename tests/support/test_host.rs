@@ -11,6 +11,7 @@ use informer::SharedInformer;
 use kube::Client;
 use tempfile::TempDir;
 
+use crate::binary::compiler;
 use crate::captured_log::capture_log;
 
 /// A running host; stopped when it is dropped.
@@ -28,7 +29,8 @@ impl TestHost {
     pub async fn start_with(client: Client, modules: ModuleFetcher) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, modules, http).await.expect("the host starts");
+        let host =
+            Host::start(client, compiler().clone(), modules, http).await.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 
@@ -36,7 +38,7 @@ impl TestHost {
     /// went.
     pub async fn load(&self, name: &str, wasm: &str, spec: &str) -> HandlerState {
         self.begin_load(name, wasm, spec);
-        self.host.handlers().loaded(name).await.expect("it was loaded")
+        self.host.handlers().settled(name).await.expect("it was loaded")
     }
 
     /// As `load`, without waiting.
@@ -57,7 +59,7 @@ impl TestHost {
         let (handlers, errors) = read_directory(self.directory.path()).expect("a folder");
         assert!(errors.is_empty(), "{errors:?}");
         let handler = handlers.into_iter().find(|handler| handler.name == name);
-        assert!(self.host.handlers().load(handler.expect("it is there")), "{name} is taken");
+        self.host.handlers().apply(handler.expect("it is there")).expect("the name is free");
     }
 
     /// Waits until a handler has handled its initial lists.

@@ -12,7 +12,7 @@ use super::bindings::HandlerModule;
 use super::imports::GuestState;
 use super::limits::{FIBER_STACK, WASM_STACK};
 
-/// Compiles and runs handler modules. Clones are the same engine.
+/// Runs handler modules. Clones are the same engine.
 #[derive(Clone)]
 pub struct GuestEngine {
     pub(super) engine: Engine,
@@ -39,7 +39,8 @@ impl GuestEngine {
     }
 }
 
-fn config() -> Config {
+/// Of the child that compiles, too: it must come to what runs here.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)

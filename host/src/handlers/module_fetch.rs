@@ -6,28 +6,35 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::time::sleep;
 
-use crate::modules::{DockerConfig, FetchedModule, ModuleFetcher, ModuleSource};
+use super::definition::HandlerDefinition;
+use super::registry::Surroundings;
+use crate::modules::{DockerConfig, FetchedModule};
 
-/// Fetches a module, with the image pull secret that its source names. What may go away by itself is
+/// Fetches a module, with the image pull secret that its spec names. What may go away by itself is
 /// tried again with backoff, after telling `waits` what it is; the error does not.
 pub(super) async fn fetch_module(
-    fetcher: &ModuleFetcher,
-    client: &Client,
-    namespace: &str,
-    source: &ModuleSource,
+    at: &Surroundings,
+    definition: &HandlerDefinition,
     waits: impl Fn(String),
 ) -> Result<FetchedModule, String> {
+    let source = definition.module();
+    let namespace = definition.namespace.as_deref().unwrap_or(at.client.default_namespace());
     let mut wait = RETRY_MIN;
     loop {
         let pull_secret = match &source.image_pull_secret {
             None => Ok(None),
             // Read each time: it may be why the last try failed.
-            Some(name) => pull_secret(client, namespace, name).await.map(Some),
+            Some(name) => pull_secret(&at.client, namespace, name).await.map(Some),
         };
         let problem = match pull_secret {
             Err(problem) => problem,
-            Ok(pull_secret) => match fetcher.fetch(source, pull_secret.as_ref()).await {
-                Ok(fetched) => return Ok(fetched),
+            Ok(pull_secret) => match at.modules.fetch(&source, pull_secret.as_ref()).await {
+                Ok(fetched) => {
+                    let FetchedModule { digest, origin, signed_by, .. } = &fetched;
+                    let handler = &*definition.name;
+                    tracing::info!(handler, %digest, origin, signed_by, "module fetched");
+                    return Ok(fetched);
+                }
                 Err(error) if !error.is_retryable => return Err(error.to_string()),
                 Err(error) => error.to_string(),
             },

@@ -29,7 +29,7 @@ struct Metadata {
 }
 
 /// What a handler spec says.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HandlerSpec {
     /// Where the wasm is. A path starts at the spec's folder, and stays in it.
@@ -46,13 +46,27 @@ pub struct HandlerSpec {
     /// How it is served.
     #[serde(default)]
     pub delivery: DeliverySpec,
+    /// What a new generation of it is told first.
+    #[serde(default)]
+    pub on_reload: OnReload,
     /// What it may do beyond what every module may.
     #[serde(default)]
     pub grants: GrantsSpec,
 }
 
+/// What a handler is told when its module or its spec has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnReload {
+    /// It goes on where the generation before stood: what that one has handled does not come again.
+    #[default]
+    Continue,
+    /// It gets everything that is cached again, as its initial list.
+    Replay,
+}
+
 /// One resource to watch.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WatchSpec {
     /// For example `apps/v1`.
@@ -82,7 +96,7 @@ enum QueueSpec {
 }
 
 /// What the module may use; what is absent has the host's default.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsSpec {
     /// Linear memory of an instance.
@@ -94,7 +108,7 @@ pub struct LimitsSpec {
 }
 
 /// How the handler is served; what is absent has the host's default.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeliverySpec {
     /// Retries after the first attempt.
@@ -110,7 +124,7 @@ pub struct DeliverySpec {
 }
 
 /// What the module may do beyond what every module may.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantsSpec {
     /// What it may read from the cache beside what it watches.
@@ -119,7 +133,7 @@ pub struct GrantsSpec {
 }
 
 /// A kind that may be read from the cache.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReadGrant {
     /// For example `apps/v1`.
@@ -155,6 +169,7 @@ impl HandlerSpec {
             config: None,
             limits: LimitsSpec::default(),
             delivery: DeliverySpec::default(),
+            on_reload: OnReload::default(),
             grants: GrantsSpec::default(),
         }
     }
@@ -333,6 +348,7 @@ mod tests {
             ("  limits: { cpuPerCall: 0s }\n", "spec.limits.cpuPerCall"),
             ("  limits: { cpuPerCall: soon }\n", "soon"),
             ("  delivery: { buffer: 0 }\n", "spec.delivery.buffer"),
+            ("  onReload: never\n", "expected one of continue, replay"),
             ("  delivery: { backoff: 1h }\n", "spec.delivery.backoff"),
             ("  config: [1]\n", "spec.config"),
             ("  grants: { read: [{ apiVersion: v1, kind: \"\" }] }\n", "spec.grants.read[0]"),

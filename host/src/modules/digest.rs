@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN, digest};
 
 /// The sha256 of some bytes; written as `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; SHA256_OUTPUT_LEN]);
 
 impl Digest {
