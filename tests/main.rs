@@ -23,6 +23,8 @@ mod bad_input;
 mod malformed;
 /// client-go beside informerd, in a storm of writes and faults: all that both are told is explained.
 mod side_by_side;
+/// Modules from https servers and registries, signed and not.
+mod sources;
 /// Core modules and commands, of languages that cargo does not build.
 mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.

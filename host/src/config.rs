@@ -129,6 +129,9 @@ pub struct HostArgs {
     /// The folder of handler modules (.wasm) and handler specs (.yaml)
     #[arg(long, value_name = "DIR")]
     pub handlers: PathBuf,
+    /// What modules may come from, and what they must be signed with (docs/module-signatures.md)
+    #[arg(long, value_name = "FILE")]
+    pub module_policy: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9797")]
     pub http: SocketAddr,

@@ -5,7 +5,7 @@ mod spec;
 mod quantity;
 mod directory;
 mod directory_watch;
-mod digest;
+mod module_fetch;
 mod status;
 mod registry;
 mod supervisor;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::guest::{Compiler, HandlerLogs};
 use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
+use crate::modules::ModuleFetcher;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
@@ -33,6 +34,7 @@ impl Host {
     pub async fn start(
         client: Client,
         compiler: Compiler,
+        modules: ModuleFetcher,
         http: SocketAddr,
     ) -> anyhow::Result<Self> {
         let guests = Builder::new_multi_thread()
@@ -43,7 +45,7 @@ impl Host {
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
         let handler_logs = compiler.engine().logs().clone();
-        let handlers = Arc::new(HandlerRegistry::new(client, compiler, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client, compiler, modules, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
         Ok(Self { handlers, handler_logs, health, followed: Mutex::default(), _guests: guests })
     }

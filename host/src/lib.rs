@@ -6,6 +6,7 @@ pub mod host;
 pub mod admin;
 pub mod api_server;
 pub mod access;
+pub mod modules;
 pub mod handlers;
 pub mod guest;
 mod json_pointer;

@@ -16,6 +16,7 @@ use host::config::{
 };
 use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
 use tokio::runtime::Runtime;
@@ -151,8 +152,10 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
+    let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
+    let modules = ModuleFetcher::new(policy.unwrap_or_default());
     let compiler = compiler(&args.cache)?;
-    let host = Host::start(client.clone(), compiler.clone(), args.http).await?;
+    let host = Host::start(client.clone(), compiler.clone(), modules, args.http).await?;
     if let Some(folder) = compiler.cache_folder()
         && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
     {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{HandlerSpec, SecretKeyRef};
 use crate::access::ServiceAccount;
+use crate::modules::{Location, ModuleSource};
 
 /// A handler as its source describes it. Two that are equal need no reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +17,8 @@ pub struct HandlerDefinition {
     pub name: String,
     /// What describes it.
     pub source: DefinitionSource,
-    /// Where the wasm is.
-    pub module: ModuleFile,
+    /// The module's file, if that is where `spec.module` says that it is.
+    pub file: Option<ModuleFile>,
     /// The only namespace that it sees; none: all that its spec names.
     pub namespace: Option<String>,
     /// As written, or with nothing but the module.
@@ -25,6 +26,15 @@ pub struct HandlerDefinition {
 }
 
 impl HandlerDefinition {
+    /// Where the module is fetched from.
+    pub(super) fn module(&self) -> ModuleSource {
+        let source = self.spec.module.clone();
+        match &self.file {
+            Some(file) => ModuleSource { location: Location::Path(file.path.clone()), ..source },
+            None => source,
+        }
+    }
+
     /// The account whose rights it has; none: the host's own. An error names the field.
     pub fn service_account(&self) -> Result<Option<ServiceAccount>, String> {
         let named = self.spec.service_account_name.as_deref();
@@ -136,8 +146,7 @@ mod tests {
     fn definition(source: DefinitionSource, account: Option<&str>) -> HandlerDefinition {
         let mut spec = HandlerSpec::of_module("a.wasm".into());
         spec.service_account_name = account.map(str::to_owned);
-        let module = ModuleFile::at(Path::new("/")).unwrap();
-        HandlerDefinition { name: "a".to_owned(), source, module, namespace: None, spec }
+        HandlerDefinition { name: "a".to_owned(), source, file: None, namespace: None, spec }
     }
 
     fn resource(account: Option<&str>) -> HandlerDefinition {

@@ -50,7 +50,7 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerDefinition>, V
         }
     }
     let modules: HashSet<PathBuf> =
-        found.iter().map(|(_, handler)| handler.module.path.clone()).collect();
+        found.iter().filter_map(|(_, handler)| Some(handler.file.as_ref()?.path.clone())).collect();
     for file in files.iter().filter(|file| has_extension(file, MODULE)) {
         let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // A module whose spec is broken must not run without it.
@@ -99,13 +99,15 @@ pub fn read_definition(file: &Path) -> Result<HandlerDefinition, LoadError> {
 
 fn read_spec(directory: &Path, file: &Path) -> Result<HandlerDefinition, String> {
     let (name, spec) = HandlerSpec::from_yaml(&read_text(file)?)?;
-    let path = directory.join(&spec.module.path);
+    // A url needs no file.
+    let Some(path) = spec.module.path() else { return Ok(definition(name, file, None, spec)) };
+    let path = directory.join(path);
     let at = |problem: &str| format!("spec.module.path {}: {problem}", path.display());
     let module = ModuleFile::at(&path).map_err(|error| at(&error.to_string()))?;
     if !module.path.starts_with(canonical(directory)) {
         return Err(at("the module must be in the handlers directory"));
     }
-    Ok(definition(name, file, module, spec))
+    Ok(definition(name, file, Some(module), spec))
 }
 
 fn module_alone(directory: &Path, file: &Path) -> Result<HandlerDefinition, String> {
@@ -119,17 +121,17 @@ fn module_alone(directory: &Path, file: &Path) -> Result<HandlerDefinition, Stri
         );
     }
     let spec = HandlerSpec::of_module(file.to_owned());
-    Ok(definition(name, file, module, spec))
+    Ok(definition(name, file, Some(module), spec))
 }
 
 fn definition(
     name: String,
     file: &Path,
-    module: ModuleFile,
+    module: Option<ModuleFile>,
     spec: HandlerSpec,
 ) -> HandlerDefinition {
     let source = DefinitionSource::File(file.to_owned());
-    HandlerDefinition { name, source, module, namespace: None, spec }
+    HandlerDefinition { name, source, file: module, namespace: None, spec }
 }
 
 /// A spec's text.

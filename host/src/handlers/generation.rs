@@ -13,7 +13,7 @@ use informer::{HandlerRegistration, IndexError, SharedInformer, SharedInformerOp
 use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
-use super::digest::Digest;
+use super::module_fetch::fetch_module;
 use super::registry::Surroundings;
 use super::resources::{GrantedResource, ResourceFinder, accesses_of_granted, accesses_of_watched};
 use super::secrets;
@@ -25,6 +25,7 @@ use crate::guest::{
     GuestModule, MODULE_BYTES_MAX, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest,
     StartedGuest, owners,
 };
+use crate::modules::{Digest, FetchedModule};
 
 /// A generation at work.
 #[derive(Clone)]
@@ -87,9 +88,12 @@ pub(super) async fn prepare(
     anew: bool,
     waits: impl Fn(HandlerState),
 ) -> Result<NextGeneration, NotReady> {
-    let HandlerDefinition { name, module, spec, .. } = definition;
-    let wasm = read_module(&module.path).await.map_err(NotReady::Refused)?;
-    let digest = Digest::of(&wasm);
+    let HandlerDefinition { name, spec, .. } = definition;
+    let FetchedModule { bytes: wasm, digest, .. } = fetch_module(at, definition, |problem| {
+        waits(HandlerState::Unreachable(problem));
+    })
+    .await
+    .map_err(NotReady::Refused)?;
     if anew {
         at.quarantine.release(&digest);
     } else if running.is_some_and(|it| it.digest == digest && it.definition.spec == *spec) {

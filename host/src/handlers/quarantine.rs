@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::digest::Digest;
+use crate::modules::Digest;
 
 /// The digests that are not run, and why.
 #[derive(Default)]
@@ -87,10 +87,9 @@ impl Quarantine {
 
     fn note(&self, digest: &Digest) -> Option<File> {
         let path = self.path(digest)?;
-        let noted = File::create(&path).and_then(|file| {
+        let noted = File::create(&path).inspect(|file| {
             // Another host may be starting it, too, and notes it as well.
             let _ = file.try_lock();
-            Ok(file)
         });
         noted
             .inspect_err(|error| {
@@ -107,7 +106,7 @@ impl Quarantine {
     }
 
     fn path(&self, digest: &Digest) -> Option<PathBuf> {
-        Some(self.folder.get()?.join(digest.to_string()))
+        Some(self.folder.get()?.join(digest.hex()))
     }
 
     fn digests(&self) -> MutexGuard<'_, Digests> {
@@ -178,8 +177,8 @@ mod tests {
         let digest = Digest::of(b"twice");
         let (first, second) = (quarantine.starting(digest), quarantine.starting(digest));
         drop(first);
-        assert!(folder.path().join(digest.to_string()).exists());
+        assert!(folder.path().join(digest.hex()).exists());
         drop(second);
-        assert!(!folder.path().join(digest.to_string()).exists());
+        assert!(!folder.path().join(digest.hex()).exists());
     }
 }

@@ -19,11 +19,13 @@ use super::supervisor::{SupervisedHandler, supervise};
 use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
 use crate::guest::Compiler;
+use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
     pub(super) compiler: Compiler,
+    pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
@@ -62,11 +64,12 @@ struct Entry {
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, compiler: Compiler, guests: Handle) -> Self {
+    pub fn new(client: Client, compiler: Compiler, modules: ModuleFetcher, guests: Handle) -> Self {
         let informers = SharedInformerFactory::new();
         let quarantine = Arc::new(Quarantine::default());
         let access = AccessReviewer::new(client.clone());
-        let surroundings = Surroundings { client, compiler, informers, guests, quarantine, access };
+        let surroundings =
+            Surroundings { client, compiler, modules, informers, guests, quarantine, access };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::quantity;
 use crate::access::is_subdomain;
 use crate::guest::{GuestLimits, WatchDeclaration};
+use crate::modules::ModuleSource;
 
 /// The document as it stands in the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,8 +33,8 @@ struct Metadata {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HandlerSpec {
-    /// Where the wasm is.
-    pub module: ModuleSpec,
+    /// Where the wasm is. A path starts at the spec's folder, and stays in it.
+    pub module: ModuleSource,
     /// If there is any, these count and not what the module declares.
     #[serde(default)]
     pub watches: Vec<WatchSpec>,
@@ -70,14 +71,6 @@ pub enum OnReload {
     Continue,
     /// It gets everything that is cached again, as its initial list.
     Replay,
-}
-
-/// Where the wasm is.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModuleSpec {
-    /// Relative to the spec's folder, and in it.
-    pub path: PathBuf,
 }
 
 /// One resource to watch.
@@ -224,7 +217,7 @@ impl HandlerSpec {
     /// What holds for a module without a document: nothing but defaults.
     pub fn of_module(path: PathBuf) -> Self {
         Self {
-            module: ModuleSpec { path },
+            module: ModuleSource::file(path),
             watches: Vec::new(),
             config: None,
             secrets: Vec::new(),

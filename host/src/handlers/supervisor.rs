@@ -18,12 +18,12 @@ use tokio::time::{Instant, sleep};
 
 use self::revocation::{access_lost, forbidden};
 use super::definition::{DefinitionSource, HandlerDefinition};
-use super::digest::Digest;
 use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
 use super::registry::Surroundings;
 use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
 use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
+use crate::modules::Digest;
 
 /// A handler, as the registry and its supervisor share it.
 pub(super) struct SupervisedHandler {
@@ -185,7 +185,7 @@ impl SupervisedHandler {
             replacement,
             generation: generation.map_or(0, |generation| generation.number),
             since: generation.map(|generation| generation.since),
-            digest: generation.map(|generation| generation.digest.to_string()),
+            digest: generation.map(|generation| generation.digest.hex()),
             paused: running.paused,
             watches: generation
                 .iter()
