@@ -7,6 +7,10 @@ mod cluster;
 mod contract;
 /// Every language's audit trail lives through the same and writes the same.
 mod guest_conformance;
+/// The SDKs' own tests, in their languages.
+mod guest_sdks;
+/// What handlers may watch and read: ServiceAccounts, Secrets, granted names.
+mod access;
 /// Hostile and broken guests beside good ones.
 mod guests;
 /// What compiling a module may take, and what is kept of it.

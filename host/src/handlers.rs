@@ -11,6 +11,7 @@ mod registry;
 mod supervisor;
 mod generation;
 mod resources;
+mod secrets;
 mod quarantine;
 
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
@@ -19,5 +20,8 @@ pub use directory_watch::HandlersDirectory;
 pub(crate) use generation::read_module;
 pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
-pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, WatchSpec};
+pub use spec::{
+    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, SecretKeyRef,
+    SecretValue, WatchSpec,
+};
 pub use status::{HandlerState, HandlerStatus};

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod host;
 pub mod api_server;
+pub mod access;
 pub mod modules;
 pub mod handlers;
 pub mod guest;

@@ -17,8 +17,8 @@ mod merged_deliveries;
 
 pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
-    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
-    timed_log_of,
+    HeldGuest, Logged, Said, audited, capture_log, deliveries_of, fields_said_by, log_of,
+    problems_of, said_by, timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};

@@ -16,6 +16,7 @@ use super::definition::{DefinitionSource, HandlerDefinition};
 use super::quarantine::Quarantine;
 use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
+use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
 use crate::guest::Compiler;
 use crate::modules::ModuleFetcher;
@@ -30,6 +31,7 @@ pub(super) struct Surroundings {
     /// by an epoch at most, and the informers not at all.
     pub(super) guests: Handle,
     pub(super) quarantine: Arc<Quarantine>,
+    pub(super) access: AccessReviewer,
 }
 
 /// The handlers by name.
@@ -63,8 +65,9 @@ impl HandlerRegistry {
     pub fn new(client: Client, compiler: Compiler, modules: ModuleFetcher, guests: Handle) -> Self {
         let informers = SharedInformerFactory::new();
         let quarantine = Arc::new(Quarantine::default());
+        let access = AccessReviewer::new(client.clone());
         let surroundings =
-            Surroundings { client, compiler, modules, informers, guests, quarantine };
+            Surroundings { client, compiler, modules, informers, guests, quarantine, access };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }
 
@@ -72,6 +75,11 @@ impl HandlerRegistry {
     /// next one. To be called before anything is loaded.
     pub fn remember_in(&self, folder: &Path) -> io::Result<()> {
         self.surroundings.quarantine.remember_in(folder)
+    }
+
+    /// How long what the server said of ServiceAccounts' rights counts. To be called before anything is loaded.
+    pub fn set_access_periods(&self, periods: AccessPeriods) {
+        self.surroundings.access.set_periods(periods);
     }
 
     /// Loads a handler, or replaces what runs under its name as soon as the new one is ready. Returns at
@@ -178,6 +186,8 @@ impl HandlerRegistry {
             HandlerState::Running => status.has_synced || status.paused,
             // None of these may keep the others from serving.
             HandlerState::UnknownKind(_)
+            | HandlerState::UnknownSecret(_)
+            | HandlerState::Forbidden(_)
             | HandlerState::Failed(_)
             | HandlerState::Quarantined(_) => true,
         })
