@@ -26,12 +26,25 @@ pub struct HandlerDefinition {
 }
 
 impl HandlerDefinition {
-    /// Where the module is fetched from.
-    pub(super) fn module(&self) -> ModuleSource {
+    /// Where the module is fetched from. A path that no file was found for is an error: only whoever may
+    /// write to this machine names files of it.
+    pub(super) fn module(&self) -> Result<ModuleSource, String> {
         let source = self.spec.module.clone();
         match &self.file {
-            Some(file) => ModuleSource { location: Location::Path(file.path.clone()), ..source },
-            None => source,
+            Some(file) => {
+                Ok(ModuleSource { location: Location::Path(file.path.clone()), ..source })
+            }
+            None if source.path().is_none() => Ok(source),
+            None => Err("spec.module.path is for the handlers directory: name a url".to_owned()),
+        }
+    }
+
+    /// The namespace of the Secrets that its module is pulled with: a custom resource's own; none: the
+    /// host's.
+    pub(super) fn namespace_of_pull_secrets(&self) -> Option<&str> {
+        match &self.source {
+            DefinitionSource::Resource { namespace, .. } => Some(namespace),
+            DefinitionSource::File(_) | DefinitionSource::Operator(_) => None,
         }
     }
 
@@ -146,7 +159,14 @@ mod tests {
     fn definition(source: DefinitionSource, account: Option<&str>) -> HandlerDefinition {
         let mut spec = HandlerSpec::of_module("a.wasm".into());
         spec.service_account_name = account.map(str::to_owned);
-        HandlerDefinition { name: "a".to_owned(), source, file: None, namespace: None, spec }
+        let module = ModuleFile::at(Path::new("/")).unwrap();
+        HandlerDefinition {
+            name: "a".to_owned(),
+            source,
+            file: Some(module),
+            namespace: None,
+            spec,
+        }
     }
 
     fn resource(account: Option<&str>) -> HandlerDefinition {
@@ -188,5 +208,15 @@ mod tests {
         assert!(
             file(None).namespace_of(&secret(None)).unwrap_err().contains("namespace is needed")
         );
+    }
+
+    #[test]
+    fn a_path_counts_only_if_the_file_was_found_for_it() {
+        let found = file(None);
+        assert_eq!(found.module().unwrap().path(), Some(Path::new("/")));
+        let named = HandlerDefinition { file: None, ..resource(None) };
+        assert!(named.module().unwrap_err().contains("name a url"));
+        assert_eq!(named.namespace_of_pull_secrets(), Some("prod"));
+        assert_eq!(found.namespace_of_pull_secrets(), None);
     }
 }

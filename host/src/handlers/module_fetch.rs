@@ -17,8 +17,8 @@ pub(super) async fn fetch_module(
     definition: &HandlerDefinition,
     waits: impl Fn(String),
 ) -> Result<FetchedModule, String> {
-    let source = definition.module();
-    let namespace = definition.namespace.as_deref().unwrap_or(at.client.default_namespace());
+    let source = definition.module()?;
+    let namespace = definition.namespace_of_pull_secrets().unwrap_or(at.client.default_namespace());
     let mut wait = RETRY_MIN;
     loop {
         let pull_secret = match &source.image_pull_secret {
