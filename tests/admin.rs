@@ -254,6 +254,36 @@ fn the_socket_is_private_goes_with_its_host_and_is_no_other_hosts() {
     assert!(!admin.socket.exists(), "a host that ends takes its socket along");
 }
 
+#[test]
+fn a_module_that_the_host_died_of_is_not_started_again() {
+    let folders = Folders::new();
+    let admin = folders.admin();
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/broken/start_traps.wat");
+    let text = fs::read_to_string(text).unwrap();
+    let spins = text.replace("(func $start unreachable)", "(func $start (loop (br 0)))");
+    assert_ne!(text, spins);
+    let module = folders.0.path().join("spins.wasm");
+    fs::write(&module, wat::parse_str(spins).unwrap()).unwrap();
+    folders.add_handler("deadly", module.to_str().unwrap());
+    let cache = folders.0.path().join("cache");
+    let arguments = ["--log-format", "json", "--cache-dir", cache.to_str().unwrap()];
+    let mut running = folders.dev(&arguments);
+    // It may take a second of CPU time to start, and is noted as long as that.
+    admin.eventually("it is being started", |_| {
+        fs::read_dir(cache.join("starting")).is_ok_and(|mut notes| notes.next().is_some())
+    });
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+
+    let mut running = folders.dev(&arguments);
+    let line = running.wait_for(|line| line["message"] == "handler not loaded");
+    assert_eq!(line["problem"], "the host died while it was starting this module");
+    assert_eq!(admin.handler("deadly")["state"], "Quarantined");
+    admin.ok(&["handlers", "reload", "deadly"]);
+    let line = running.wait_for(|line| line["message"] == "handler not loaded");
+    assert!(line["problem"].as_str().unwrap().contains("CPU time"), "{line}");
+}
+
 /// Commands to the host behind one socket.
 pub(crate) struct Admin {
     pub(crate) socket: PathBuf,
