@@ -179,7 +179,7 @@ async fn two_watches_of_one_handler_share_an_instance_and_sync_once() {
     dev.apply("a", "1");
     let host = dev.host().await;
     let spec = "  watches:\n    - { apiVersion: v1, kind: ConfigMap }\n    \
-                - { apiVersion: v1, kind: Secret }\n    - { apiVersion: v1, kind: Pod }\n";
+                - { apiVersion: v1, kind: Service }\n    - { apiVersion: v1, kind: Pod }\n";
     host.load("many", RECORDER, spec).await;
     host.synced("many").await;
     let told: Vec<Event> = deliveries_of("many").iter().map(|it| it.event).collect();

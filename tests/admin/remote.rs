@@ -21,7 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::command_line::text;
 
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap, namespaces: [default] }, \
-     { apiVersion: v1, kind: Secret, namespaces: [default] }]\n";
+     { apiVersion: v1, kind: Secret, namespaces: [default] }]\n  \
+     grants: { read: [{ apiVersion: v1, kind: Secret, namespaces: [default] }] }\n";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const MINUTE: Duration = Duration::from_secs(60);
 
