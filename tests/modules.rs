@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::handlers::HandlerState;
-use serde_json::json;
-use tests::{Dev, Event, deliveries_of, eventually, fields_said_by, said_by};
+use serde_json::{Value, json};
+use tests::{Dev, Event, TestHost, deliveries_of, eventually, fields_said_by, said_by};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const RETRY_ONCE: &str = "  delivery: { maxRetries: 1, backoff: 10ms }\n";
@@ -107,13 +107,7 @@ async fn every_function_of_c_and_cpp_does_what_it_says() {
     let module = module.to_str().unwrap();
     let dev = Dev::start().await;
     let host = dev.host().await;
-    let apply = |name: &str, labels: serde_json::Value, value: &str| {
-        dev.storage()
-            .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": { "name": name, "namespace": "default", "labels": labels },
-                "data": { "value": value } }))
-            .unwrap();
-    };
+    let apply = |name: &str, labels, value: &str| apply_labelled(&dev, name, labels, value);
     for n in 1..=3 {
         apply(["a", "b", "c"][n - 1], json!({ "n": n.to_string() }), "ä");
     }
@@ -122,10 +116,7 @@ async fn every_function_of_c_and_cpp_does_what_it_says() {
                 delivery: { maxRetries: 3, backoff: 10ms }\n";
     assert_eq!(host.load(name, module, spec).await, HandlerState::Running);
     host.synced(name).await;
-    let told = async |count: usize| {
-        let done = || deliveries_of(name).len() >= count && host.status(name).pending == 0;
-        eventually("all of it is told", MINUTE, done).await;
-    };
+    let told = async |count| told_all(&host, name, count).await;
     told(4).await;
     apply("a", json!({ "n": "1" }), "\"ö\"");
     told(5).await;
@@ -185,6 +176,19 @@ async fn every_function_of_c_and_cpp_does_what_it_says() {
     assert!(problem.ends_with("refused: because"), "{problem}");
 }
 
+fn apply_labelled(dev: &Dev, name: &str, labels: Value, value: &str) {
+    let metadata = json!({ "name": name, "namespace": "default", "labels": labels });
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+        "data": { "value": value } });
+    dev.storage().apply(map).unwrap();
+}
+
+/// Waits until a handler was told so many things, and nothing waits.
+async fn told_all(host: &TestHost, name: &str, count: usize) {
+    let done = || deliveries_of(name).len() >= count && host.status(name).pending == 0;
+    eventually("all of it is told", MINUTE, done).await;
+}
+
 fn built(guest: &str) -> PathBuf {
     toolchains::build(guest).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -195,21 +199,12 @@ async fn reports_labels(guest: &str, module: &Path, trap: Option<&str>) {
     let name = guest.replace(['/', '_'], "-");
     let dev = Dev::start().await;
     let host = dev.host().await;
-    let apply = |name: &str, labels: serde_json::Value, value: &str| {
-        dev.storage()
-            .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": { "name": name, "namespace": "default", "labels": labels },
-                "data": { "value": value } }))
-            .unwrap();
-    };
+    let apply = |name: &str, labels, value: &str| apply_labelled(&dev, name, labels, value);
     apply("before", json!({ "a": "1" }), "1");
     let state = host.load(&name, module.to_str().unwrap(), RETRY_ONCE).await;
     assert_eq!(state, HandlerState::Running);
     host.synced(&name).await;
-    let told = async |count: usize| {
-        let done = || deliveries_of(&name).len() >= count && host.status(&name).pending == 0;
-        eventually("all of it is told", MINUTE, done).await;
-    };
+    let told = async |count| told_all(&host, &name, count).await;
     apply("before", json!({ "a": "2", "ä": null }), "1");
     told(3).await;
     apply("before", json!({ "a": "2" }), "2");

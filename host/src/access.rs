@@ -19,7 +19,8 @@ use kube::api::{Api, PostParams};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::decisions::{Decision, Decisions};
+pub(crate) use self::decisions::Decision;
+use self::decisions::Decisions;
 pub(crate) use self::refusal::Refusal;
 use crate::api_server::with_sources;
 
@@ -122,41 +123,47 @@ impl AccessReviewer {
             resource_attributes: Some(access.attributes()),
             ..SubjectAccessReviewSpec::default()
         };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
         let asked = timeout(ASK_TIMEOUT, async {
             // It is never closed.
             let _turn = self.asking.acquire().await;
-            reviews.create(&PostParams::default(), &review).await
+            subject_access_review(&self.client, spec).await
         });
-        let status = match asked.await {
-            Err(_) => return Err(format!("no answer within {ASK_TIMEOUT:?}")),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-                return Err(format!(
-                    "the host's own account may not create subjectaccessreviews: bind it to a \
-                     ClusterRole with that rule, as system:auth-delegator is ({})",
-                    status.message
-                ));
-            }
-            Ok(Err(error)) => return Err(with_sources(&error)),
-            Ok(Ok(review)) => review.status.unwrap_or_default(),
-        };
-        // What an authorizer could not evaluate is told as an error and not allowed.
-        match status.allowed && status.denied != Some(true) {
-            true => Ok(Decision::Allowed),
-            false => {
-                let why = status.reason.filter(|it| !it.is_empty()).or(status.evaluation_error);
-                Ok(Decision::Denied(why.unwrap_or_default()))
-            }
+        match asked.await {
+            Err(_) => Err(format!("no answer within {ASK_TIMEOUT:?}")),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(format!(
+                "the host's own account may not create subjectaccessreviews: bind it to a \
+                 ClusterRole with that rule, as system:auth-delegator is ({})",
+                status.message
+            )),
+            Ok(Err(error)) => Err(with_sources(&error)),
+            Ok(Ok(decision)) => Ok(decision),
         }
     }
+}
+
+/// Asks the server, once, whether somebody may do something.
+pub(crate) async fn subject_access_review(
+    client: &Client,
+    spec: SubjectAccessReviewSpec,
+) -> kube::Result<Decision> {
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let reviews = Api::<SubjectAccessReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &review).await?;
+    let status = review.status.unwrap_or_default();
+    // What an authorizer could not evaluate is told as an error and not allowed.
+    Ok(match status.allowed && status.denied != Some(true) {
+        true => Decision::Allowed,
+        false => {
+            let why = status.reason.filter(|it| !it.is_empty()).or(status.evaluation_error);
+            Decision::Denied(why.unwrap_or_default())
+        }
+    })
 }
 
 impl ServiceAccount {
     /// An error says which of the two cannot be the name of such a thing. Both become parts of a user's name,
     /// in which a colon would separate.
     pub fn new(namespace: &str, name: &str) -> Result<Self, String> {
-        let is_label = |text: &str| is_subdomain(text) && !text.contains('.') && text.len() <= 63;
         match (is_label(namespace), is_subdomain(name)) {
             (true, true) => Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() }),
             (false, _) => Err(format!("{namespace:?} cannot be the name of a namespace")),
@@ -176,6 +183,11 @@ impl ServiceAccount {
             "system:authenticated".to_owned(),
         ]
     }
+}
+
+/// Whether it is a DNS label, as the names of namespaces are.
+pub(crate) fn is_label(text: &str) -> bool {
+    is_subdomain(text) && !text.contains('.') && text.len() <= 63
 }
 
 /// Whether it is a DNS subdomain, as the names of most objects are.

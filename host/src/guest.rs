@@ -35,7 +35,6 @@ pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};
 pub use pre_scan::Excess;
-pub(crate) use pre_scan::MODULE_BYTES_MAX;
 pub use preparation::Refusal;
 pub use readable_cache::{OWNER_INDEX, ReadableCollection, owners};
 pub use shared_guest::{SharedGuest, StartError, StartedGuest};

@@ -17,7 +17,6 @@ mod quarantine;
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
 pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;
-pub(crate) use generation::read_module;
 pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
 pub use spec::{

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::guest::{
     Compiler, ContractVersion, GuestLimits, Interface, Interfaces, StartedGuest, WatchDeclaration,
 };
-use crate::handlers::read_module;
+use crate::modules::{FetchPolicy, ModuleFetcher, ModuleSource};
 
 /// What is known of a module. Its JSON form is for machines, its text form for people; the text leaves
 /// the problem to the error that the command ends with.
@@ -66,7 +66,8 @@ pub struct Watch {
 /// Examines the module. An error means that the file cannot be read; that the module cannot be used is
 /// an [`Inspection::problem`].
 pub async fn inspect(compiler: &Compiler, file: &Path) -> anyhow::Result<Inspection> {
-    let wasm = read_module(file).await.map_err(anyhow::Error::msg)?;
+    let fetcher = ModuleFetcher::new(FetchPolicy::default());
+    let wasm = fetcher.fetch(&ModuleSource::file(file.to_owned()), None).await?.bytes;
     let mut inspection = Inspection {
         module: file.display().to_string(),
         bytes: wasm.len(),

@@ -20,6 +20,7 @@ mod fetch;
 pub use credentials::{DockerConfig, DockerConfigError};
 pub use digest::Digest;
 pub use error::FetchError;
+pub(crate) use fetch::MODULE_BYTES_MAX;
 pub use fetch::{FetchLimits, FetchedModule, ModuleFetcher};
 pub use policy::{FetchPolicy, PolicyError};
 pub use source::{Location, ModuleSource, OciReference};

@@ -8,6 +8,7 @@ mod objects;
 mod recorder;
 mod replacing;
 mod scenarios;
+mod seeds;
 #[expect(dead_code, reason = "the unit tests use the rest")]
 mod scripted_server;
 mod simulation;

@@ -1,7 +1,5 @@
 //! A random life of objects, and a handler that is replaced, paused, served differently and that
 //! fails: its generations together against what one handler is promised.
-//!
-//! `SEED=17` plays one seed and prints what happened, `SEEDS=10000` plays more than usual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,38 +11,22 @@ use informer::{
 use tokio::time::sleep;
 
 use crate::scripted_server::ScriptedServer;
-use generations::{Generations, Told};
+use crate::seeds::{Outcome, play};
+use generations::{Generations, Story};
 
 mod generations;
 
 #[test]
 fn whatever_happens_the_generations_together_are_told_what_one_handler_is() {
-    let number = |name| std::env::var(name).ok().map(|it| it.parse().expect("a number"));
-    let (seeds, verbose) = match number("SEED") {
-        Some(seed) => (seed..seed + 1, true),
-        None => (0..number("SEEDS").unwrap_or(200), false),
-    };
-    let mut sum = Told::default();
-    for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        fastrand::seed(seed);
+    let (sum, is_single) = play("a promise", async |seed| {
         let generations = Generations::default();
-        runtime.block_on(async { Life::begin(seed, &generations).await.run().await });
-        let story = generations.end();
-        if verbose || !story.violations.is_empty() {
-            println!("{}", story.log.join("\n"));
-        }
-        let violations = story.violations.join("\n");
-        assert!(violations.is_empty(), "SEED={seed} breaks a promise:\n{violations}");
-        sum += story.told;
-    }
+        Life::begin(seed, &generations).await.run().await;
+        let Story { log, violations, told, .. } = generations.end();
+        Outcome { log, violations, told }
+    });
     println!("{sum:?}");
     // Otherwise, nothing of interest has happened.
-    assert!(verbose || sum.cut_off > 0 && sum.inherited_deletions > 0 && sum.synced > 0);
+    assert!(is_single || sum.cut_off > 0 && sum.inherited_deletions > 0 && sum.synced > 0);
 }
 
 struct Life {

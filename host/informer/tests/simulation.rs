@@ -1,7 +1,5 @@
 //! A random server, random faults and random handlers, against the contract of a shared informer.
 //! Time is paused, so that hours pass in milliseconds.
-//!
-//! `SEED=17` plays one seed and prints what happened, `SEEDS=10000` plays more than usual.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +11,7 @@ use informer::{
 use tokio::time::sleep;
 
 use crate::objects::texts;
+use crate::seeds::{Outcome, play};
 use oracle::{Habits, Testimony, Witness};
 use server::{Faults, Server, WatchList};
 
@@ -21,34 +20,8 @@ mod server;
 
 #[test]
 fn whatever_the_server_and_the_handlers_do_the_contract_holds() {
-    let number = |name| std::env::var(name).ok().map(|it| it.parse().expect("a number"));
-    let (seeds, verbose) = match number("SEED") {
-        Some(seed) => (seed..seed + 1, true),
-        None => (0..number("SEEDS").unwrap_or(200), false),
-    };
-    let mut deliveries = 0;
-    for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        fastrand::seed(seed);
-        let outcome = runtime.block_on(async { Simulation::new(seed).run().await });
-        if verbose || !outcome.violations.is_empty() {
-            println!("{}", outcome.log.join("\n"));
-        }
-        let violations = outcome.violations.join("\n");
-        assert!(violations.is_empty(), "SEED={seed} breaks the contract:\n{violations}");
-        deliveries += outcome.deliveries;
-    }
+    let (deliveries, _) = play("the contract", async |seed| Simulation::new(seed).run().await);
     println!("{deliveries} deliveries");
-}
-
-struct Outcome {
-    deliveries: u64,
-    violations: Vec<String>,
-    log: Vec<String>,
 }
 
 struct Simulation {
@@ -104,7 +77,7 @@ impl Simulation {
         Self { rng, server, queue, informer, names, handlers, testimonies }
     }
 
-    async fn run(mut self) -> Outcome {
+    async fn run(mut self) -> Outcome<u64> {
         for _ in 0..self.rng.u32(20..150) {
             self.step().await;
         }
@@ -113,10 +86,10 @@ impl Simulation {
         if self.server.watches() > 0 {
             violations.push("a stopped informer watches".to_owned());
         }
-        let mut outcome = Outcome { deliveries: 0, violations, log: Vec::new() };
+        let mut outcome = Outcome { log: Vec::new(), violations, told: 0 };
         for (number, testimony) in self.testimonies.iter().enumerate() {
             let mut seen = testimony.seen();
-            outcome.deliveries += seen.deliveries;
+            outcome.told += seen.deliveries;
             outcome.log.push(format!("handler {number}:"));
             outcome.log.append(&mut seen.log);
             outcome

@@ -13,7 +13,7 @@ pub(super) type Question = (ServiceAccount, Access);
 
 /// What the server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     Allowed,
     /// And perhaps why.
     Denied(String),

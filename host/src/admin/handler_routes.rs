@@ -346,17 +346,17 @@ impl From<&HandlerStatus> for Handler {
 
 impl From<&HandlerState> for WireState {
     fn from(state: &HandlerState) -> Self {
-        let (name, reason) = match state {
-            HandlerState::Loading => ("Loading", None),
-            HandlerState::Unreachable(why) => ("Unreachable", Some(why)),
-            HandlerState::UnknownKind(why) => ("UnknownKind", Some(why)),
-            HandlerState::Running => ("Running", None),
-            HandlerState::Failed(why) => ("Failed", Some(why)),
-            HandlerState::Quarantined(why) => ("Quarantined", Some(why)),
-            HandlerState::Forbidden(why) => ("Forbidden", Some(why)),
-            HandlerState::UnknownSecret(why) => ("UnknownSecret", Some(why)),
+        let name = match state {
+            HandlerState::Loading => "Loading",
+            HandlerState::Unreachable(_) => "Unreachable",
+            HandlerState::UnknownKind(_) => "UnknownKind",
+            HandlerState::Running => "Running",
+            HandlerState::Failed(_) => "Failed",
+            HandlerState::Quarantined(_) => "Quarantined",
+            HandlerState::Forbidden(_) => "Forbidden",
+            HandlerState::UnknownSecret(_) => "UnknownSecret",
         };
-        Self { name: name.to_owned(), reason: reason.cloned() }
+        Self { name: name.to_owned(), reason: state.problem().map(str::to_owned) }
     }
 }
 

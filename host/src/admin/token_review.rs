@@ -10,16 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::refusal::Refusal;
+use crate::access::{Decision, subject_access_review};
+use crate::modules::Digest;
 
 /// Asks the cluster.
 pub(super) struct TokenReviewer {
@@ -47,7 +46,7 @@ impl TokenReviewer {
 
     /// 401 if the cluster does not know the token.
     pub(super) async fn user_of(&self, token: &str) -> Result<User, Refusal> {
-        let hash = hash(token);
+        let hash = Digest::of(token.as_bytes());
         if let Some(user) = self.good().get(&hash, Instant::now()) {
             return Ok(user);
         }
@@ -87,14 +86,10 @@ impl TokenReviewer {
             resource_attributes: Some(asked),
             ..SubjectAccessReviewSpec::default()
         };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let what = "SubjectAccessReview";
-        let status = self.ask(what, api.create(&PostParams::default(), &review)).await?.status;
-        let status = status.unwrap_or_default();
-        match status.allowed && status.denied != Some(true) {
-            true => Ok(()),
-            false => Err(Refusal::forbidden(format!("{user} may not {words}"))),
+        let review = subject_access_review(&self.client, spec);
+        match self.ask("SubjectAccessReview", review).await? {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(_) => Err(Refusal::forbidden(format!("{user} may not {words}"))),
         }
     }
 
@@ -162,24 +157,17 @@ fn in_words(asked: &ResourceAttributes) -> String {
     words
 }
 
-/// The tokens themselves are not kept.
-type TokenHash = [u8; 32];
-
-fn hash(token: &str) -> TokenHash {
-    Sha256::digest(token).into()
-}
-
-/// Tokens that were found good, for as long as that is believed.
+/// Tokens that were found good, for as long as that is believed. They themselves are not kept.
 #[derive(Default)]
-struct GoodTokens(HashMap<TokenHash, (Instant, User)>);
+struct GoodTokens(HashMap<Digest, (Instant, User)>);
 
 impl GoodTokens {
-    fn get(&self, hash: &TokenHash, now: Instant) -> Option<User> {
+    fn get(&self, hash: &Digest, now: Instant) -> Option<User> {
         let (since, user) = self.0.get(hash)?;
         (now.saturating_duration_since(*since) < BELIEVED).then(|| user.clone())
     }
 
-    fn put(&mut self, hash: TokenHash, user: User, now: Instant) {
+    fn put(&mut self, hash: Digest, user: User, now: Instant) {
         self.0.retain(|_, (since, _)| now.saturating_duration_since(*since) < BELIEVED);
         if self.0.len() < GOOD_TOKENS_MAX {
             self.0.insert(hash, (now, user));
@@ -231,11 +219,11 @@ mod tests {
     fn a_good_token_is_believed_for_a_minute_and_no_other_with_it() {
         let start = Instant::now();
         let mut good = GoodTokens::default();
-        good.put(hash("a"), user("a"), start);
+        good.put(Digest::of(b"a"), user("a"), start);
         let later = start + BELIEVED - Duration::from_millis(1);
-        assert_eq!(good.get(&hash("a"), later).unwrap().to_string(), "a");
-        assert!(good.get(&hash("b"), later).is_none());
-        assert!(good.get(&hash("a"), start + BELIEVED).is_none());
+        assert_eq!(good.get(&Digest::of(b"a"), later).unwrap().to_string(), "a");
+        assert!(good.get(&Digest::of(b"b"), later).is_none());
+        assert!(good.get(&Digest::of(b"a"), start + BELIEVED).is_none());
     }
 
     #[test]
@@ -243,10 +231,10 @@ mod tests {
         let start = Instant::now();
         let mut good = GoodTokens::default();
         for n in 0..GOOD_TOKENS_MAX + 1 {
-            good.put(hash(&n.to_string()), user("a"), start);
+            good.put(Digest::of(n.to_string().as_bytes()), user("a"), start);
         }
         assert_eq!(good.0.len(), GOOD_TOKENS_MAX);
-        good.put(hash("new"), user("a"), start + BELIEVED);
+        good.put(Digest::of(b"new"), user("a"), start + BELIEVED);
         assert_eq!(good.0.len(), 1);
     }
 

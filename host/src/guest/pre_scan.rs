@@ -8,6 +8,8 @@
 use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, ComponentType, FunctionBody, Parser, Payload};
 
+use crate::modules::MODULE_BYTES_MAX;
+
 /// More than may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error(
@@ -137,8 +139,8 @@ impl From<BinaryReaderError> for Problem {
 /// The largest that were tried are a Python runtime (18 MB: 13,400 functions, the longest of 427 KB, 6,600 imports
 /// and exports among 16 modules), a JavaScript runtime (12 MB, 10,000 data segments) and a Go program
 /// (3 MB, 37,700 data segments).
-pub(crate) const MODULE_BYTES_MAX: u64 = 32 << 20;
-const MODULE_BYTES: Limit = Limit { index: usize::MAX, what: "bytes", max: MODULE_BYTES_MAX };
+const MODULE_BYTES: Limit =
+    Limit { index: usize::MAX, what: "bytes", max: MODULE_BYTES_MAX as u64 };
 const FUNCTIONS: Limit = Limit { index: 0, what: "functions", max: 50_000 };
 const BODY_BYTES: Limit =
     Limit { index: usize::MAX, what: "bytes of code in one function", max: 1 << 20 };

@@ -198,19 +198,17 @@ impl SharedGuest {
         }
         answer.map(Some)
     }
-}
 
-impl SharedGuest {
     /// The generation that may be called: after one that has failed too often, the next one.
     async fn usable(&self) -> MutexGuard<'_, Generation> {
-        let mut crashed = self.crashed();
         loop {
-            // The sender is in `self`.
-            let _ = crashed.wait_for(Option::is_none).await;
             let generation = self.0.generation.lock().await;
-            if crashed.borrow_and_update().is_none() {
+            if self.0.crashed.borrow().is_none() {
                 return generation;
             }
+            drop(generation);
+            // The sender is in `self`.
+            let _ = self.crashed().wait_for(Option::is_none).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::definition::{DefinitionSource, HandlerDefinition};
+use super::definition::DefinitionSource;
 use super::directory::{LoadError, read_directory};
 use super::registry::HandlerRegistry;
 
@@ -87,7 +87,9 @@ impl HandlersDirectory {
         let (handlers, mut errors) = spawn_blocking(move || read_directory(&directory)).await??;
         let mut applied = BTreeMap::new();
         for handler in handlers {
-            let (name, file) = (handler.name.clone(), file(&handler));
+            // The directory gives no others.
+            let DefinitionSource::File(file) = handler.source.clone() else { continue };
+            let name = handler.name.clone();
             match self.registry.apply(handler) {
                 Ok(()) => {
                     applied.insert(file, name);
@@ -117,14 +119,6 @@ impl HandlersDirectory {
         }
         (self.applied, self.errors) = (applied, errors);
         Ok(())
-    }
-}
-
-/// The file that describes it.
-fn file(handler: &HandlerDefinition) -> PathBuf {
-    match &handler.source {
-        DefinitionSource::File(file) | DefinitionSource::Operator(file) => file.clone(),
-        DefinitionSource::Resource { name, .. } => name.into(),
     }
 }
 

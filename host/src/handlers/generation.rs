@@ -5,7 +5,6 @@
 //! out:  a [`NextGeneration`], which has not been told anything yet
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,8 +21,7 @@ use super::status::HandlerState;
 use crate::access::{Authority, Refusal};
 use crate::api_server::{ApiListerWatcher, WatchedResource};
 use crate::guest::{
-    GuestModule, MODULE_BYTES_MAX, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest,
-    StartedGuest, owners,
+    GuestModule, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest, StartedGuest, owners,
 };
 use crate::modules::{Digest, FetchedModule};
 
@@ -229,23 +227,6 @@ fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
         let options = SharedInformerOptions { queue: resource.queue, ..Default::default() };
         SharedInformer::start(lister_watcher, options)
     })
-}
-
-/// The module's bytes. An error names the file.
-pub(crate) async fn read_module(module: &Path) -> Result<Vec<u8>, String> {
-    let named = |error: std::io::Error| format!("module {}: {error}", module.display());
-    let metadata = tokio::fs::metadata(module).await.map_err(named)?;
-    if !metadata.is_file() {
-        return Err(format!("module {} is not a file", module.display()));
-    }
-    let size = metadata.len();
-    if size > MODULE_BYTES_MAX {
-        return Err(format!(
-            "module {} has {size} bytes, more than {MODULE_BYTES_MAX}",
-            module.display()
-        ));
-    }
-    tokio::fs::read(module).await.map_err(named)
 }
 
 /// How long a list may take before it is said that the handler waits for it.

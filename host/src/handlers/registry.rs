@@ -59,7 +59,8 @@ pub struct NameTaken {
 
 struct Entry {
     handler: Arc<SupervisedHandler>,
-    supervisor: JoinHandle<()>,
+    /// None once the host stops.
+    supervisor: Option<JoinHandle<()>>,
 }
 
 impl HandlerRegistry {
@@ -107,7 +108,7 @@ impl HandlerRegistry {
             }
             supervise(supervised, at).await;
         });
-        handlers.by_name.insert(name, Entry { handler, supervisor });
+        handlers.by_name.insert(name, Entry { handler, supervisor: Some(supervisor) });
         Ok(())
     }
 
@@ -159,7 +160,9 @@ impl HandlerRegistry {
         };
         handler.end();
         // It hands nothing over any more.
-        let _ = supervisor.await;
+        if let Some(supervisor) = supervisor {
+            let _ = supervisor.await;
+        }
         let left = handler.drain(deadline).await;
         let mut handlers = self.handlers();
         if handlers.leaving.get(name).is_some_and(|it| Arc::ptr_eq(it, &handler)) {
@@ -207,7 +210,7 @@ impl HandlerRegistry {
         for entry in self.handlers().by_name.values_mut() {
             entry.handler.end();
             handlers.push(entry.handler.clone());
-            supervisors.push(std::mem::replace(&mut entry.supervisor, tokio::spawn(async {})));
+            supervisors.extend(entry.supervisor.take());
         }
         // They must not register anything any more.
         join_all(supervisors).await;

@@ -9,7 +9,7 @@ use kube::core::Selector;
 use serde::Deserialize;
 
 use super::quantity;
-use crate::access::is_subdomain;
+use crate::access::{is_label, is_subdomain};
 use crate::guest::{GuestLimits, WatchDeclaration};
 use crate::modules::ModuleSource;
 
@@ -363,18 +363,12 @@ fn is_object_name(name: &str) -> bool {
 
 /// A handler's name is a DNS label, as it will be the name of a custom resource.
 pub(crate) fn validate_name(name: &str) -> Result<(), String> {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_name = !name.is_empty()
-        && name.len() <= 63
-        && name.bytes().all(|byte| is_inner(byte) || byte == b'-')
-        && name.bytes().next().is_some_and(is_inner)
-        && name.bytes().last().is_some_and(is_inner);
-    if is_name {
-        return Ok(());
+    match is_label(name) {
+        true => Ok(()),
+        false => Err(format!(
+            "metadata.name {name:?} must be a DNS label: at most 63 lower-case letters, digits and `-`"
+        )),
     }
-    Err(format!(
-        "metadata.name {name:?} must be a DNS label: at most 63 lower-case letters, digits and `-`"
-    ))
 }
 
 const API_VERSION: &str = "informerd.dev/v1alpha1";

@@ -74,9 +74,13 @@ struct Running {
 impl Running {
     /// Nothing is delivered while it is paused; what happens waits.
     fn apply_pause(&self) {
-        for place in self.generation.iter().flat_map(|generation| &generation.places) {
+        for place in self.places() {
             place.registration.set_paused(self.paused || self.quarantined);
         }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Arc<Place>> {
+        self.generation.iter().flat_map(|generation| &generation.places)
     }
 }
 
@@ -171,7 +175,7 @@ impl SupervisedHandler {
         let generation = running.generation.as_ref();
         let mut counts = running.past;
         let (mut pending, mut dead_letters, mut has_synced) = (0, Vec::new(), true);
-        for place in generation.iter().flat_map(|generation| &generation.places) {
+        for place in running.places() {
             counts += place.registration.counts();
             pending += place.registration.pending();
             dead_letters.extend(place.registration.dead_letters());
@@ -187,11 +191,7 @@ impl SupervisedHandler {
             since: generation.map(|generation| generation.since),
             digest: generation.map(|generation| generation.digest.hex()),
             paused: running.paused,
-            watches: generation
-                .iter()
-                .flat_map(|it| &it.places)
-                .map(|it| it.resource.clone())
-                .collect(),
+            watches: running.places().map(|it| it.resource.clone()).collect(),
             counts,
             pending,
             dead_letters,
@@ -215,7 +215,7 @@ impl SupervisedHandler {
     ) -> usize {
         let running = self.running();
         let mut count = 0;
-        for place in running.generation.iter().flat_map(|generation| &generation.places) {
+        for place in running.places() {
             let Some(wanted) = key else {
                 count += act(place, None);
                 continue;

@@ -1,7 +1,5 @@
 //! Why a module could not be fetched, and whether waiting can help.
 
-use std::error::Error;
-
 /// Why there is no module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("module {origin}: {problem}")]
@@ -42,18 +40,4 @@ impl Problem {
     pub(super) fn about(self, what: &str) -> Self {
         Self { text: format!("{what}: {}", self.text), ..self }
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -60,7 +60,7 @@ pub struct FetchLimits {
 impl Default for FetchLimits {
     fn default() -> Self {
         Self {
-            module: 32 << 20,
+            module: MODULE_BYTES_MAX,
             manifest: 4 << 20,
             connect: Duration::from_secs(10),
             total: Duration::from_secs(120),
@@ -232,3 +232,6 @@ impl std::fmt::Debug for FetchedModule {
             .finish()
     }
 }
+
+/// Larger modules are not read, wherever they are. A Python runtime is 18 MB, the largest that was tried.
+pub(crate) const MODULE_BYTES_MAX: usize = 32 << 20;

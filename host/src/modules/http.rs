@@ -8,15 +8,16 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
 
 use super::digest::{Digest, Hasher};
-use super::error::{Problem, with_causes};
+use super::error::Problem;
 use super::fetch::FetchLimits;
 use super::policy::{FetchPolicy, host_of};
 use super::source::shown;
+use crate::api_server::with_sources;
 
 /// Makes the client of all fetches. Nothing is contacted yet.
 pub(super) fn client(policy: &Arc<FetchPolicy>, limits: &FetchLimits) -> Result<Client, Problem> {
     let named =
-        |error: reqwest::Error| Problem::permanent(format!("no TLS: {}", with_causes(&error)));
+        |error: reqwest::Error| Problem::permanent(format!("no TLS: {}", with_sources(&error)));
     let certificates: Vec<Certificate> = policy
         .certificates
         .iter()
@@ -114,7 +115,7 @@ fn problem(error: reqwest::Error) -> Problem {
     let text = match (error.is_connect(), error.is_timeout()) {
         (_, true) => "the server does not answer in time".to_owned(),
         (true, false) => {
-            let causes = with_causes(&error);
+            let causes = with_sources(&error);
             let hint = match causes.contains("InvalidContentType") {
                 true => {
                     ": it does not speak TLS; plainHttp in the file of --module-policy allows that"
@@ -123,7 +124,7 @@ fn problem(error: reqwest::Error) -> Problem {
             };
             format!("the server cannot be reached: {causes}{hint}")
         }
-        (false, false) => with_causes(&error),
+        (false, false) => with_sources(&error),
     };
     Problem { text, is_retryable }
 }

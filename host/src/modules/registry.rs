@@ -11,10 +11,11 @@ use serde::Deserialize;
 use super::artifact::MANIFEST_TYPES;
 use super::credentials::Credentials;
 use super::digest::Digest;
-use super::error::{Problem, with_causes};
+use super::error::Problem;
 use super::http::{check_status, get, read_body};
 use super::policy::{FetchPolicy, host_of};
 use super::source::{OciReference, Version, shown};
+use crate::api_server::with_sources;
 
 /// One repository, for the time of one fetch.
 pub(super) struct Repository<'a> {
@@ -176,7 +177,7 @@ impl<'a> Repository<'a> {
                 let post = self.client.post(url).body(body);
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
                 let sent = post.header(header::CONTENT_TYPE, form).send().await;
-                sent.map_err(|error| Problem::temporary(with_causes(&error.without_url())))
+                sent.map_err(|error| Problem::temporary(with_sources(&error.without_url())))
             }
             credentials => {
                 url.query_pairs_mut().extend_pairs(query);

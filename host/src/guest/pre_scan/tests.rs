@@ -196,7 +196,7 @@ fn a_module_that_ends_early_is_invalid_wherever_it_does() {
             Err(Problem::Excess(excess)) => panic!("{end}: {excess}"),
         }
     }
-    let large = vec![0; usize::try_from(MODULE_BYTES_MAX).unwrap() + 1];
+    let large = vec![0; MODULE_BYTES_MAX + 1];
     assert_eq!(excess(&large).unwrap().0, "bytes");
 }
 

@@ -4,6 +4,16 @@ use super::*;
 
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Does not end with these for an hour.
+fn stuck_in(
+    is_one: fn(&crate::Notification) -> bool,
+) -> impl FnMut(&crate::Delivery) -> Answer + Send + 'static {
+    move |delivery| match is_one(&delivery.notification) {
+        true => Answer::After(3600 * SECOND, crate::Handled::Done),
+        false => Answer::done(),
+    }
+}
+
 /// Replaces a handler by one that handles everything at once.
 async fn replace(old: &HandlerRegistration) -> (HandlerRegistration, Recording) {
     replace_with(old, HandlerOptions::default(), |_| Answer::done()).await
@@ -54,10 +64,7 @@ async fn the_new_handler_begins_when_the_old_one_has_drained() {
 #[tokio::test(start_paused = true)]
 async fn what_the_old_handler_had_no_time_for_is_told_by_the_new_one() {
     let (server, informer) = start("rv=10 a@5 b@6");
-    let is_stuck = |delivery: &crate::Delivery| match &delivery.notification {
-        crate::Notification::Updated { .. } => Answer::After(3600 * SECOND, crate::Handled::Done),
-        _ => Answer::done(),
-    };
+    let is_stuck = stuck_in(|it| matches!(it, crate::Notification::Updated { .. }));
     let (old, told_old) = add_with(&informer, HandlerOptions::default(), is_stuck).await;
     settle().await;
     server.say("modified a@11; deleted a@12; deleted b@13; added b#2@14; added c@15; deleted c@16");
@@ -135,12 +142,7 @@ async fn a_paused_handler_is_replaced_at_once() {
 async fn a_handler_may_be_replaced_before_it_has_begun() {
     for is_dropped in [true, false] {
         let (server, informer) = start("rv=10 a@5 b@6");
-        let is_stuck = |delivery: &crate::Delivery| match &delivery.notification {
-            crate::Notification::Deleted { .. } => {
-                Answer::After(3600 * SECOND, crate::Handled::Done)
-            }
-            _ => Answer::done(),
-        };
+        let is_stuck = stuck_in(|it| matches!(it, crate::Notification::Deleted { .. }));
         let (old, told_old) = add_with(&informer, HandlerOptions::default(), is_stuck).await;
         settle().await;
         server.say("deleted a@11");
@@ -231,10 +233,7 @@ async fn an_informer_that_stops_meanwhile_lets_the_new_handler_finish() {
 #[tokio::test(start_paused = true)]
 async fn one_that_was_removed_leaves_what_it_was_not_told() {
     let (server, informer) = start("rv=10 a@5");
-    let is_stuck = |delivery: &crate::Delivery| match &delivery.notification {
-        crate::Notification::Deleted { .. } => Answer::After(3600 * SECOND, crate::Handled::Done),
-        _ => Answer::done(),
-    };
+    let is_stuck = stuck_in(|it| matches!(it, crate::Notification::Deleted { .. }));
     let (old, _) = add_with(&informer, HandlerOptions::default(), is_stuck).await;
     settle().await;
     server.say("deleted a@11; added b@12");
