@@ -23,6 +23,9 @@ fn help_names_every_command_and_option() {
         "--log-format",
         "--log",
         "--cache-dir",
+        "--handler-resources",
+        "--module-dir",
+        "--cluster-wide-namespaces",
     ] {
         assert!(help.contains(option), "{help}");
     }

@@ -1,10 +1,11 @@
-//! Handlers: what is in the handlers directory, and what runs because of it.
+//! Handlers: what the handlers directory and custom resources describe, and what runs because of it.
 
 mod definition;
 mod spec;
 mod quantity;
 mod directory;
 mod directory_watch;
+mod custom_resources;
 mod digest;
 mod status;
 mod registry;
@@ -13,6 +14,7 @@ mod generation;
 mod resources;
 mod quarantine;
 
+pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
 pub use directory::{LoadError, read_directory};
 pub use directory_watch::HandlersDirectory;

@@ -168,6 +168,13 @@ impl HandlerSpec {
         Ok((metadata.name, spec))
     }
 
+    /// Reads the `spec` of a custom resource. Errors name the field.
+    pub(super) fn from_json(text: &str) -> Result<HandlerSpec, String> {
+        let spec: Self = serde_json::from_str(text).map_err(|error| format!("spec: {error}"))?;
+        spec.validate()?;
+        Ok(spec)
+    }
+
     /// What holds for a module without a document: nothing but defaults.
     pub fn of_module(path: PathBuf) -> Self {
         Self {
@@ -275,7 +282,7 @@ impl WatchSpec {
     }
 }
 
-/// A handler's name is a DNS label, as it will be the name of a custom resource.
+/// A handler's name is a DNS label, also where it is the name of a custom resource.
 pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_name = !name.is_empty()
@@ -291,8 +298,8 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     ))
 }
 
-const API_VERSION: &str = "informerd.dev/v1alpha1";
-const KIND: &str = "Handler";
+pub(super) const API_VERSION: &str = "informerd.dev/v1alpha1";
+pub(super) const KIND: &str = "Handler";
 
 /// Below this no module can start.
 const MEMORY_MIN: usize = 64 << 10;

@@ -1,0 +1,168 @@
+//! deploy/crd.yaml on a real API server: it takes what a handler spec may say, and says what is wrong with the
+//! rest.
+
+use control_plane::ControlPlane;
+use host::handlers::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, WatchSpec};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tests::{Kind, create_handler_kind, handler_kind, handler_resource, handlers_in};
+
+/// As `kubectl apply` sends it.
+async fn applied(kind: &Kind, object: &DynamicObject) -> kube::Result<DynamicObject> {
+    let params = PatchParams::apply("tests").force().validation_strict();
+    kind.patch(object.metadata.name.as_deref().unwrap(), &params, &Patch::Apply(object)).await
+}
+
+/// Every field there is.
+fn full_spec() -> Value {
+    json!({
+        "module": { "path": "a.wasm" },
+        "watches": [{
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "namespaces": ["prod"],
+            "labelSelector": {
+                "matchLabels": { "app": "web" },
+                "matchExpressions": [
+                    { "key": "tier", "operator": "In", "values": ["front"] },
+                    { "key": "old", "operator": "DoesNotExist" },
+                ],
+            },
+            "fieldSelector": "metadata.name=a",
+            "queue": "in-order",
+        }],
+        "config": { "deep": { "as": ["you", { "like": 1.5 }] } },
+        "limits": { "memory": "16Mi", "cpuPerCall": "50ms" },
+        "delivery": { "maxRetries": 2, "backoff": "1s", "buffer": 7, "resyncPeriod": "1h30m" },
+        "onReload": "replay",
+        "grants": { "read": [{ "apiVersion": "v1", "kind": "Pod", "namespaces": ["prod"] }] },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_takes_every_field_and_says_what_is_wrong_with_others() {
+    let control_plane = ControlPlane::start().await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    create_handler_kind(&client).await;
+    let kind = handlers_in(&client, "default");
+
+    let stored = applied(&kind, &handler_resource("full", full_spec())).await.unwrap();
+    assert_eq!(stored.data["spec"], full_spec(), "nothing is pruned");
+    // The field that is not there is pruned where nobody asks for strictness.
+    let mut spec = full_spec();
+    spec["modul"] = 1.into();
+    let params = PatchParams::apply("tests").force().validation_ignore();
+    let patch = Patch::Apply(handler_resource("pruned", spec.clone()));
+    let pruned = kind.patch("pruned", &params, &patch).await.unwrap();
+    assert_eq!(pruned.data["spec"], full_spec());
+
+    let error = applied(&kind, &handler_resource("a.b", full_spec())).await.unwrap_err();
+    assert!(error.to_string().contains("metadata.name must be a DNS label"), "{error}");
+    for (pointer, value, expected) in [
+        ("/modul", json!(1), "unknown field \"spec.modul\""),
+        ("/module", json!({}), "spec.module.path: Required value"),
+        ("/module", Value::Null, "spec.module: Required value"),
+        ("/module/path", json!(""), "at least 1 chars long"),
+        ("/module/path", json!("/etc/a.wasm"), "spec.module.path: Invalid value: must be relative"),
+        ("/module/path", json!("a/../../b.wasm"), "must be relative, and without `..`"),
+        ("/watches/0/kind", Value::Null, "spec.watches[0].kind: Required value"),
+        ("/watches/0/apiVersion", json!(""), "at least 1 chars long"),
+        ("/watches/0/namespaces/0", json!("A_b"), "spec.watches[0].namespaces[0]"),
+        ("/watches/0/queue", json!("fifo"), "spec.watches[0].queue: Unsupported value"),
+        (
+            "/watches/0/labelSelector/matchExpressions/0/operator",
+            json!("Near"),
+            "operator: Unsupported value",
+        ),
+        (
+            "/watches/0/labelSelector/matchExpressions/0/values",
+            Value::Null,
+            "In and NotIn need values",
+        ),
+        (
+            "/watches/0/labelSelector/matchExpressions/1/values",
+            json!(["a"]),
+            "Exists and DoesNotExist must have none",
+        ),
+        ("/watches", vec![full_spec()["watches"][0].clone(); 65].into(), "at most 64 items"),
+        ("/config", json!([1]), "spec.config"),
+        ("/limits/memory", json!("lots"), "spec.limits.memory"),
+        ("/limits/memory", json!("1Ki"), "must be from 64Ki to 1Gi"),
+        ("/limits/memory", json!("1025Mi"), "must be from 64Ki to 1Gi"),
+        ("/limits/cpuPerCall", json!("soon"), "spec.limits.cpuPerCall"),
+        ("/limits/cpuPerCall", json!("0s"), "must be above 0, up to 10s"),
+        ("/limits/cpuPerCall", json!("10s1ms"), "must be above 0, up to 10s"),
+        ("/delivery/maxRetries", json!(-1), "greater than or equal to 0"),
+        ("/delivery/backoff", json!("31s"), "must be at most 30s"),
+        ("/delivery/buffer", json!(0), "greater than or equal to 1"),
+        ("/delivery/resyncPeriod", json!("often"), "spec.delivery.resyncPeriod"),
+        ("/onReload", json!("never"), "spec.onReload: Unsupported value"),
+        ("/grants/read/0/kind", json!(""), "at least 1 chars long"),
+        ("/grants/write", json!([]), "unknown field \"spec.grants.write\""),
+    ] {
+        let mut spec = full_spec();
+        set(&mut spec, pointer, value.clone());
+        let result = applied(&kind, &handler_resource("bad", spec)).await;
+        let error = result.expect_err(&format!("{pointer} {value}")).to_string();
+        assert!(error.contains(expected), "{pointer} {value} gave {error}");
+    }
+}
+
+/// Sets a value, or with null removes it.
+fn set(spec: &mut Value, pointer: &str, value: Value) {
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    match spec.pointer_mut(parent).unwrap() {
+        Value::Array(items) => items[field.parse::<usize>().unwrap()] = value,
+        parent if value.is_null() => drop(parent.as_object_mut().unwrap().remove(field)),
+        parent => parent[field] = value,
+    }
+}
+
+/// The kind and the Rust side have the same fields: each is in [`full_spec`].
+#[test]
+fn the_kind_has_the_fields_of_a_handler_spec() {
+    let document = handler_resource("full", full_spec());
+    let (_, spec) = HandlerSpec::from_yaml(&serde_json::to_string(&document).unwrap()).unwrap();
+    // A field that is added does not compile here before it is looked at.
+    let HandlerSpec { module, watches, config, limits, delivery, on_reload, grants } = spec;
+    let WatchSpec { api_version, kind, namespaces, label_selector, field_selector, queue } =
+        &watches[0];
+    let LimitsSpec { memory, cpu_per_call } = limits;
+    let DeliverySpec { max_retries, backoff, buffer, resync_period } = delivery;
+    let GrantsSpec { read } = grants;
+    let ReadGrant { api_version: read_version, kind: read_kind, namespaces: read_in } = &read[0];
+    let said = format!(
+        "{} {api_version} {kind} {namespaces:?} {} {field_selector} {queue:?} {} {memory:?} \
+         {cpu_per_call:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {on_reload:?} \
+         {read_version} {read_kind} {read_in:?}",
+        module.path.display(),
+        label_selector.match_expressions.as_ref().unwrap().len(),
+        config.unwrap(),
+    );
+    assert_eq!(
+        said,
+        "a.wasm apps/v1 Deployment [\"prod\"] 2 metadata.name=a InOrder \
+         {\"deep\":{\"as\":[\"you\",{\"like\":1.5}]}} Some(16777216) Some(50ms) Some(2) Some(1s) \
+         Some(7) Some(5400s) Replay v1 Pod [\"prod\"]"
+    );
+
+    let crd = handler_kind();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert_same_fields(schema, &full_spec(), "spec");
+}
+
+/// Each of the schema's properties is in the document, and the other way round.
+fn assert_same_fields(schema: &Value, document: &Value, at: &str) {
+    if let Some(properties) = schema["properties"].as_object() {
+        let given: Vec<&String> = document.as_object().unwrap().keys().collect();
+        let mut fields: Vec<&String> = properties.keys().collect();
+        fields.sort();
+        assert_eq!(fields, given, "{at}");
+        for (field, schema) in properties {
+            assert_same_fields(schema, &document[field], &format!("{at}.{field}"));
+        }
+    }
+    if schema["items"].is_object() {
+        assert_same_fields(&schema["items"], &document[0], &format!("{at}[]"));
+    }
+}
