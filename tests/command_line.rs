@@ -203,10 +203,10 @@ fn inspect_fails_where_a_module_cannot_be_used_and_says_why() {
 }
 
 /// A handlers and a manifests folder.
-struct Folders(TempDir);
+pub(crate) struct Folders(pub(crate) TempDir);
 
 impl Folders {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("handlers")).unwrap();
         fs::create_dir(folder.path().join("manifests")).unwrap();
@@ -221,24 +221,26 @@ impl Folders {
         Box::leak(self.0.path().join("manifests").to_string_lossy().into())
     }
 
-    fn add_handler(&self, name: &str, wasm: &str) {
+    pub(crate) fn add_handler(&self, name: &str, wasm: &str) {
         fs::copy(wasm, self.0.path().join(format!("handlers/{name}.wasm"))).unwrap();
     }
 
     /// As an editor does: written beside, then renamed.
-    fn write_manifest(&self, name: &str, text: &str) {
+    pub(crate) fn write_manifest(&self, name: &str, text: &str) {
         let temporary = self.0.path().join("new");
         fs::write(&temporary, text).unwrap();
         fs::rename(temporary, self.0.path().join("manifests").join(name)).unwrap();
     }
 
-    fn dev(&self, more: &[&str]) -> Running {
+    pub(crate) fn dev(&self, more: &[&str]) -> Running {
         let mut child = Command::new(binary())
             .args(["dev", "--handlers", self.handlers(), "--manifests", self.manifests()])
             .args(["--http", "127.0.0.1:0"])
             .args(more)
             .env_clear()
             .env("INFORMERD_CACHE_DIR", compile_cache())
+            // Where its admin socket is.
+            .env("XDG_RUNTIME_DIR", self.0.path())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -246,19 +248,20 @@ impl Folders {
         let mut running = Running { child, stderr, http: String::new() };
         let line = running.wait_for(|line| line.get("address").is_some());
         running.http = line["address"].as_str().unwrap().to_owned();
+        running.wait_for(|line| line.get("socket").is_some());
         running
     }
 }
 
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     stderr: BufReader<ChildStderr>,
     http: String,
 }
 
 impl Running {
     /// Reads on to the first line that fits; the test's own time limit is the deadline.
-    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {
             line.clear();
@@ -282,7 +285,7 @@ impl Running {
     }
 
     /// SIGTERM; the exit code and what was still said.
-    fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut rest = String::new();
@@ -294,10 +297,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-fn config_map(name: &str, value: &str) -> String {
+pub(crate) fn config_map(name: &str, value: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: \"{value}\" }}\n"
     )
@@ -312,6 +316,6 @@ fn informerd(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use artifacts::{NO_OP, RECORDER};
 use control_plane::ControlPlane;
 use host::handlers::{HandlerState, ResourcePolicy};
-use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tests::{
     Dev, Event, Kind, ModulesFolder, TcpProxy, TestHost, apply, condition, config_map, config_maps,
@@ -57,8 +58,14 @@ async fn a_custom_resource_is_a_handler_and_its_status_says_how_it_goes() {
     let host = TestHost::start(restricted.clone()).await;
     host.host.follow_resources(modules.policy(&[]));
 
+    // What its account may not do yet.
     apply(&kind, &handler_resource("life", maps("recorder.wasm"))).await;
     let name = "default/life";
+    let is_forbidden = |status: &Value| verdict(status, "Ready") == "False Forbidden";
+    let status = reported(&kind, "life", "what is forbidden", is_forbidden).await;
+    let message = condition(&status, "Degraded")["message"].as_str().unwrap();
+    assert!(message.contains("default/default may not list, watch configmaps"), "{message}");
+    bind(&client, "maps", Some("default"), &default_account("default")).await;
     let status = reported(&kind, "life", "Ready", |status| holds(status, "Ready")).await;
     assert_eq!(verdict(&status, "Ready"), "True Running");
     assert_eq!(verdict(&status, "ModuleLoaded"), "True Loaded");
@@ -152,13 +159,18 @@ async fn a_handler_sees_its_own_namespace_and_is_removed_when_its_deletion_is_kn
     create_handler_kind(&client).await;
     let namespaces = ["team-a", "team-b", "team-c"];
     let modules = ModulesFolder::of(&[("recorder.wasm", RECORDER)]);
+    create(&client, maps_role()).await;
+    bind(&client, "maps", None, &default_account("team-c")).await;
     for namespace in namespaces {
         let object = json!({ "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": namespace } });
         create(&client, object).await;
+        if namespace != "team-c" {
+            bind(&client, "maps", Some(namespace), &default_account(namespace)).await;
+        }
         let mut object = config_map(&format!("of-{namespace}"), "1");
         object.metadata.namespace = Some(namespace.to_owned());
-        let maps: Kind = kube::Api::namespaced_with(client.clone(), namespace, &config_map_kind());
+        let maps: Kind = Api::namespaced_with(client.clone(), namespace, &config_map_kind());
         apply(&maps, &object).await;
     }
     let proxy = TcpProxy::before(&control_plane).await;
@@ -269,7 +281,7 @@ async fn a_thousand_custom_resources_are_loaded_a_few_at_a_time() {
         expected.iter().all(|key| {
             let (namespace, name) = key.split_once('/').unwrap();
             let object = storage.get("informerd.dev/v1alpha1", "Handler", namespace, name);
-            object.is_ok_and(|object| is_ready(&object))
+            object.is_some_and(|object| is_ready(&object))
         })
     };
     eventually("every status says so", 3 * MINUTE, is_all_reported).await;
@@ -333,29 +345,46 @@ async fn the_kind_is_waited_for_and_what_cannot_be_read_is_said_in_the_status() 
     gone(&host, "default/later").await;
 }
 
-fn config_map_kind() -> kube::core::ApiResource {
-    kube::core::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("", "v1", "ConfigMap"))
+fn config_map_kind() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"))
+}
+
+fn maps_role() -> Value {
+    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": "maps" },
+        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"] }] })
 }
 
 /// deploy/rbac.yaml, bound to the user of the restricted kubeconfig, and what the handlers watch.
-async fn grant_what_the_host_needs(client: &kube::Client) {
+async fn grant_what_the_host_needs(client: &Client) {
     let rbac = include_str!("../deploy/rbac.yaml");
     let documents =
         rbac.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
     for document in documents {
         create(client, document).await;
     }
-    let watches = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": { "name": "maps" },
-        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"] }] });
-    create(client, watches).await;
-    for role in ["informerd-handler-resources", "maps"] {
-        let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding", "metadata": { "name": format!("restricted-{role}") },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-                "name": role },
-            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User",
-                "name": "restricted" }] });
-        create(client, binding).await;
+    create(client, maps_role()).await;
+    let host = json!({ "kind": "User", "name": "restricted" });
+    bind(client, "informerd-handler-resources", None, &host).await;
+    bind(client, "maps", None, &host).await;
+}
+
+/// Binds a subject to a ClusterRole, in one namespace or in all.
+async fn bind(client: &Client, role: &str, namespace: Option<&str>, subject: &Value) {
+    let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+    let mut subject = subject.clone();
+    if subject["kind"] == "User" {
+        subject["apiGroup"] = "rbac.authorization.k8s.io".into();
     }
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+        "metadata": { "name": format!("tests-{role}"), "namespace": namespace },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": role },
+        "subjects": [subject] });
+    create(client, binding).await;
+}
+
+/// The account that a custom resource has if it names none.
+fn default_account(namespace: &str) -> Value {
+    json!({ "kind": "ServiceAccount", "namespace": namespace, "name": "default" })
 }

@@ -21,6 +21,7 @@ mod contract;
 mod engine;
 mod limits;
 mod log_budget;
+mod handler_logs;
 mod bindings;
 
 pub use ::compiler::{ChildLimits, CompileError, Counts, Limits};
@@ -29,6 +30,7 @@ pub use contract::{ContractVersion, Interface, Interfaces, Problems};
 pub(crate) use crash_loop::{AfterFailure, CrashLoop};
 pub use engine::GuestEngine;
 pub use guest_handler::GuestHandler;
+pub use handler_logs::{HandlerLog, HandlerLogs, LogLine, LogReader};
 pub use instance::CallError;
 pub use limits::GuestLimits;
 pub use module::{GuestModule, ModuleError, WatchDeclaration};

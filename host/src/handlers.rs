@@ -6,20 +6,24 @@ mod quantity;
 mod directory;
 mod directory_watch;
 mod custom_resources;
-mod digest;
+mod module_fetch;
 mod status;
 mod registry;
 mod supervisor;
 mod generation;
 mod resources;
+mod secrets;
 mod quarantine;
 
 pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
-pub use directory::{LoadError, read_directory};
+pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;
 pub(crate) use generation::read_module;
 pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
-pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, WatchSpec};
+pub use spec::{
+    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, SecretKeyRef,
+    SecretValue, WatchSpec,
+};
 pub use status::{HandlerState, HandlerStatus};

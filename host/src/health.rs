@@ -59,9 +59,10 @@ async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoRespon
     for status in handlers.statuses() {
         let state = match &status.state {
             HandlerState::Loading => "loading".to_owned(),
-            HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) => {
-                format!("waiting: {problem}")
-            }
+            HandlerState::Unreachable(problem)
+            | HandlerState::UnknownKind(problem)
+            | HandlerState::UnknownSecret(problem) => format!("waiting: {problem}"),
+            HandlerState::Forbidden(problem) => format!("forbidden: {problem}"),
             HandlerState::Running if status.has_synced => "synced".to_owned(),
             HandlerState::Running => "handling its initial lists".to_owned(),
             HandlerState::Failed(problem) => format!("failed: {problem}"),

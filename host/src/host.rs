@@ -10,14 +10,16 @@ use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::guest::Compiler;
+use crate::guest::{Compiler, HandlerLogs};
 use crate::handlers::{HandlerRegistry, HandlerResources, HandlersDirectory, ResourcePolicy};
 use crate::health::HealthServer;
+use crate::modules::ModuleFetcher;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
     client: Client,
     handlers: Arc<HandlerRegistry>,
+    handler_logs: HandlerLogs,
     health: HealthServer,
     /// Ends first.
     followed: Mutex<JoinSet<()>>,
@@ -33,6 +35,7 @@ impl Host {
     pub async fn start(
         client: Client,
         compiler: Compiler,
+        modules: ModuleFetcher,
         http: SocketAddr,
     ) -> anyhow::Result<Self> {
         let guests = Builder::new_multi_thread()
@@ -42,9 +45,17 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client.clone(), compiler, handle));
+        let handler_logs = compiler.engine().logs().clone();
+        let handlers = Arc::new(HandlerRegistry::new(client.clone(), compiler, modules, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { client, handlers, health, followed: Mutex::default(), _guests: guests })
+        Ok(Self {
+            client,
+            handlers,
+            handler_logs,
+            health,
+            followed: Mutex::default(),
+            _guests: guests,
+        })
     }
 
     /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
@@ -68,6 +79,11 @@ impl Host {
     /// The handlers.
     pub fn handlers(&self) -> &Arc<HandlerRegistry> {
         &self.handlers
+    }
+
+    /// What the handlers' guests said last.
+    pub fn handler_logs(&self) -> &HandlerLogs {
+        &self.handler_logs
     }
 
     /// Where health, readiness and metrics are.

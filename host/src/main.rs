@@ -8,13 +8,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
+use host::admin::{AdminServer, AdminSettings, TcpSettings, run_command};
 use host::api_server::connect;
 use host::config::{
-    CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs,
+    AdminCommand, CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs,
+    NewArgs, OfHost, RunArgs,
 };
 use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
 use host::handlers::{HANDLER_CRD, ResourcePolicy};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
 use tokio::runtime::Runtime;
@@ -36,6 +39,18 @@ fn main() -> ExitCode {
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
                 Command::Crd => print(HANDLER_CRD),
+                Command::Handlers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Handlers(command)).await
+                }
+                Command::DeadLetters(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::DeadLetters(command)).await
+                }
+                Command::Informers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Informers(command)).await
+                }
+                Command::Cache(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Cache(command)).await
+                }
                 // Has ended above.
                 Command::CompileModule(_) => Ok(()),
             }
@@ -57,7 +72,9 @@ async fn run(args: RunArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let terminal = Terminal::default();
     terminal.start_log(args.host.log_format, &args.host.log)?;
     let client = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-    serve(client, &args.host, &terminal, stop).await
+    let tls = args.admin_tls_cert.zip(args.admin_tls_key);
+    let tcp = args.admin_address.map(|address| TcpSettings { address, tls });
+    serve(client, &args.host, tcp, &terminal, stop).await
 }
 
 async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
@@ -78,7 +95,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     tracing::info!(url, "embedded API server; `kubectl --server URL` reaches it");
     let mut config = kube::Config::new(url.parse().context("the embedded server's own address")?);
     config.default_retry = false;
-    serve(Client::try_from(config)?, &args.host, &terminal, stop).await?;
+    serve(Client::try_from(config)?, &args.host, None, &terminal, stop).await?;
     manifests.close().await;
     server.shutdown().await;
     Ok(())
@@ -141,21 +158,39 @@ impl StopSignal {
 async fn serve(
     client: Client,
     args: &HostArgs,
+    tcp: Option<TcpSettings>,
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
     let resources = &args.resources;
-    let policy = resources.handler_resources.then(|| {
+    let resource_policy = resources.handler_resources.then(|| {
         let cluster_wide = resources.cluster_wide_namespaces.iter().cloned();
         ResourcePolicy::new(resources.module_dir.as_deref(), cluster_wide)
     });
-    let policy = policy.transpose()?;
-    let host = Host::start(client, compiler(&args.cache)?, args.http).await?;
+    let resource_policy = resource_policy.transpose()?;
+    let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
+    let modules = ModuleFetcher::new(policy.unwrap_or_default());
+    let compiler = compiler(&args.cache)?;
+    let host = Host::start(client.clone(), compiler.clone(), modules, args.http).await?;
+    if let Some(folder) = compiler.cache_folder()
+        && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
+    {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a module that the host dies of will be started again");
+    }
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
+    let settings = AdminSettings { socket: args.admin_socket.clone(), tcp };
+    let admin = AdminServer::start(&host, client, settings).await?;
+    if let Some(socket) = admin.socket() {
+        tracing::info!(socket = %socket.display(), "`informerd handlers` and the like");
+    }
+    if let Some(admin_address) = admin.address() {
+        tracing::info!(%admin_address, "the admin API, for whom the cluster's roles permit it");
+    }
     if let Some(directory) = &args.handlers {
         host.follow_directory(directory).await?;
     }
-    if let Some(policy) = policy {
+    if let Some(policy) = resource_policy {
         host.follow_resources(policy);
     }
     tokio::select! {
@@ -167,6 +202,7 @@ async fn serve(
     }
     tracing::info!("stopping: running calls and what is queued may end");
     let informers = host.handlers().informers();
+    admin.stop().await;
     host.stop().await;
     let summary = summary(host.handlers(), &informers);
     // Nobody may be there to read it.

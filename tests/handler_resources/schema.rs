@@ -2,7 +2,10 @@
 //! rest.
 
 use control_plane::ControlPlane;
-use host::handlers::{DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, WatchSpec};
+use host::handlers::{
+    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, ReadGrant, SecretKeyRef, SecretValue,
+    WatchSpec,
+};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tests::{Kind, create_handler_kind, handler_kind, handler_resource, handlers_in};
@@ -13,7 +16,7 @@ async fn applied(kind: &Kind, object: &DynamicObject) -> kube::Result<DynamicObj
     kind.patch(object.metadata.name.as_deref().unwrap(), &params, &Patch::Apply(object)).await
 }
 
-/// Every field there is.
+/// Every field there is, of `module` in one of its forms.
 fn full_spec() -> Value {
     json!({
         "module": { "path": "a.wasm" },
@@ -32,10 +35,17 @@ fn full_spec() -> Value {
             "queue": "in-order",
         }],
         "config": { "deep": { "as": ["you", { "like": 1.5 }] } },
+        "secrets": [{
+            "name": "token",
+            "secretKeyRef": { "namespace": "prod", "name": "notifier", "key": "token.txt" },
+        }],
+        "serviceAccountName": "reader",
         "limits": { "memory": "16Mi", "cpuPerCall": "50ms" },
         "delivery": { "maxRetries": 2, "backoff": "1s", "buffer": 7, "resyncPeriod": "1h30m" },
         "onReload": "replay",
-        "grants": { "read": [{ "apiVersion": "v1", "kind": "Pod", "namespaces": ["prod"] }] },
+        "grants": { "read": [
+            { "apiVersion": "v1", "kind": "Pod", "namespaces": ["prod"], "names": ["system:a"] },
+        ] },
     })
 }
 
@@ -58,9 +68,41 @@ async fn the_server_takes_every_field_and_says_what_is_wrong_with_others() {
 
     let error = applied(&kind, &handler_resource("a.b", full_spec())).await.unwrap_err();
     assert!(error.to_string().contains("metadata.name must be a DNS label"), "{error}");
+    for (name, module) in [
+        ("url", json!({ "url": "https://h.io/a.wasm", "sha256": SHA, "signature": "MEUC" })),
+        ("tag", json!({ "url": "oci://h.io/a/b:v1", "imagePullSecret": "pull.me" })),
+        ("digest", json!({ "url": format!("oci://h.io/a@sha256:{SHA}") })),
+    ] {
+        let object = handler_resource(name, json!({ "module": module }));
+        let stored = applied(&kind, &object).await.unwrap();
+        assert_eq!(stored.data["spec"]["module"], module);
+    }
     for (pointer, value, expected) in [
         ("/modul", json!(1), "unknown field \"spec.modul\""),
-        ("/module", json!({}), "spec.module.path: Required value"),
+        ("/module", json!({}), "must have a path or a url, and not both"),
+        ("/module/url", json!("oci://h.io/a:v1"), "must have a path or a url, and not both"),
+        ("/module", json!({ "url": "ftp://h.io/a" }), "spec.module.url"),
+        ("/module", json!({ "url": "https://h.io/a.wasm" }), "sha256 goes with an https url"),
+        ("/module", json!({ "url": "oci://h.io/a:v1", "sha256": SHA }), "sha256 goes with"),
+        ("/module/sha256", json!(SHA), "sha256 goes with an https url, and only with that"),
+        ("/module", json!({ "url": "https://h.io/a", "sha256": "abc" }), "spec.module.sha256"),
+        (
+            "/module",
+            json!({ "url": "oci://h.io/a:v1", "signature": "MEUC" }),
+            "signature is for a path or an https url",
+        ),
+        ("/module/imagePullSecret", json!("pull"), "imagePullSecret is for an oci url"),
+        (
+            "/module",
+            json!({ "url": "oci://h.io/a:v1", "imagePullSecret": "A/b" }),
+            "spec.module.imagePullSecret",
+        ),
+        ("/serviceAccountName", json!("other/reader"), "spec.serviceAccountName"),
+        ("/secrets/0/secretKeyRef/key", Value::Null, "secretKeyRef.key: Required value"),
+        ("/secrets/0/secretKeyRef/key", json!("a/b"), "spec.secrets[0].secretKeyRef.key"),
+        ("/secrets/0/secretKeyRef/name", json!("A"), "spec.secrets[0].secretKeyRef.name"),
+        ("/secrets", vec![full_spec()["secrets"][0].clone(); 2].into(), "Duplicate value"),
+        ("/grants/read/0/names/0", json!("../a"), "spec.grants.read[0].names[0]"),
         ("/module", Value::Null, "spec.module: Required value"),
         ("/module/path", json!(""), "at least 1 chars long"),
         ("/module/path", json!("/etc/a.wasm"), "spec.module.path: Invalid value: must be relative"),
@@ -124,18 +166,32 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
     let document = handler_resource("full", full_spec());
     let (_, spec) = HandlerSpec::from_yaml(&serde_json::to_string(&document).unwrap()).unwrap();
     // A field that is added does not compile here before it is looked at.
-    let HandlerSpec { module, watches, config, limits, delivery, on_reload, grants } = spec;
+    let HandlerSpec {
+        module,
+        watches,
+        config,
+        secrets,
+        service_account_name,
+        limits,
+        delivery,
+        on_reload,
+        grants,
+    } = spec;
+    let SecretValue { name, secret_key_ref } = &secrets[0];
+    let SecretKeyRef { namespace: secret_in, name: secret, key } = secret_key_ref;
     let WatchSpec { api_version, kind, namespaces, label_selector, field_selector, queue } =
         &watches[0];
     let LimitsSpec { memory, cpu_per_call } = limits;
     let DeliverySpec { max_retries, backoff, buffer, resync_period } = delivery;
     let GrantsSpec { read } = grants;
-    let ReadGrant { api_version: read_version, kind: read_kind, namespaces: read_in } = &read[0];
+    let ReadGrant { api_version: read_version, kind: read_kind, namespaces: read_in, names } =
+        &read[0];
     let said = format!(
         "{} {api_version} {kind} {namespaces:?} {} {field_selector} {queue:?} {} {memory:?} \
          {cpu_per_call:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {on_reload:?} \
-         {read_version} {read_kind} {read_in:?}",
-        module.path.display(),
+         {read_version} {read_kind} {read_in:?} {names:?} {name} {secret_in:?} {secret} {key} \
+         {service_account_name:?}",
+        module.location,
         label_selector.match_expressions.as_ref().unwrap().len(),
         config.unwrap(),
     );
@@ -143,12 +199,18 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
         said,
         "a.wasm apps/v1 Deployment [\"prod\"] 2 metadata.name=a InOrder \
          {\"deep\":{\"as\":[\"you\",{\"like\":1.5}]}} Some(16777216) Some(50ms) Some(2) Some(1s) \
-         Some(7) Some(5400s) Replay v1 Pod [\"prod\"]"
+         Some(7) Some(5400s) Replay v1 Pod [\"prod\"] [\"system:a\"] token Some(\"prod\") notifier \
+         token.txt Some(\"reader\")"
     );
 
     let crd = handler_kind();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    assert_same_fields(schema, &full_spec(), "spec");
+    let mut full = full_spec();
+    // Forms of `module` that do not go together; `modules/source.rs` reads each.
+    let module = json!({ "path": "", "url": "", "sha256": "", "signature": "",
+        "imagePullSecret": "" });
+    full["module"] = module;
+    assert_same_fields(schema, &full, "spec");
 }
 
 /// Each of the schema's properties is in the document, and the other way round.
@@ -166,3 +228,5 @@ fn assert_same_fields(schema: &Value, document: &Value, at: &str) {
         assert_same_fields(&schema["items"], &document[0], &format!("{at}[]"));
     }
 }
+
+const SHA: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

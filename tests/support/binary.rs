@@ -16,11 +16,16 @@ pub fn binary() -> &'static Path {
         let build = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--workspace", "--bin", "informerd"])
             .args(["--manifest-path", manifest])
+            .args((!cfg!(debug_assertions)).then_some("--release"))
             .status();
         assert!(build.expect("cargo starts").success(), "the binary builds");
-        // This test runs in target/<profile>/deps.
-        let deps = std::env::current_exe().expect("this program has a path");
-        deps.ancestors().nth(2).expect("it is in the target folder").join("informerd")
+        // A test runs in target/<profile>/deps, a program in target/<profile>.
+        let this = std::env::current_exe().expect("this program has a path");
+        let mut folders = this.ancestors().skip(1).filter(|folder| !folder.ends_with("deps"));
+        let binary = folders.next().expect("it is in the target folder").join("informerd");
+        // A test that failed may have killed a host while it started a module. That one may be started again.
+        let _ = std::fs::remove_dir_all(binary.with_file_name("compile-cache/starting"));
+        binary
     })
 }
 

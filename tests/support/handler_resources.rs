@@ -40,12 +40,16 @@ pub async fn create_handler_kind(client: &Client) {
     }
 }
 
-/// Creates a cluster-scoped object.
+/// Creates an object of any kind.
 pub async fn create(client: &Client, object: Value) {
     let object: DynamicObject = serde_json::from_value(object).expect("an object");
     let types = object.types.as_ref().expect("a kind");
     let gvk = GroupVersionKind::try_from(types).expect("a kind");
-    let api: Kind = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
+    let kind = ApiResource::from_gvk(&gvk);
+    let api: Kind = match object.metadata.namespace.as_deref() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
     api.create(&PostParams::default(), &object).await.expect("the server takes it");
 }
 

@@ -9,6 +9,7 @@ mod handler_resources;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
+mod https_server;
 mod scripted_server;
 mod client_go;
 mod server_history;
@@ -17,16 +18,18 @@ mod merged_deliveries;
 
 pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
-    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+    HeldGuest, Logged, Said, audited, capture_log, deliveries_of, fields_said_by, log_of,
+    problems_of, said_by, timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
-pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use handler_resources::{
     ModulesFolder, condition, create, create_handler_kind, handler_kind, handler_resource,
     handlers_in, holds, reported,
 };
+pub use https_server::{HttpsServer, Reply, certificate};
 pub use merged_deliveries::explain_merges;
 pub use scripted_server::{Answer, Request, ScriptedServer};
 pub use server_history::ServerHistory;

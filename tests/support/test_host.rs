@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use informer::SharedInformer;
 use kube::Client;
 use tempfile::TempDir;
@@ -21,9 +22,15 @@ pub struct TestHost {
 
 impl TestHost {
     pub async fn start(client: Client) -> Self {
+        Self::start_with(client, ModuleFetcher::new(FetchPolicy::default())).await
+    }
+
+    /// As `start`, with what fetches modules.
+    pub async fn start_with(client: Client, modules: ModuleFetcher) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, compiler().clone(), http).await.expect("the host starts");
+        let host =
+            Host::start(client, compiler().clone(), modules, http).await.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 
@@ -38,9 +45,14 @@ impl TestHost {
     pub fn begin_load(&self, name: &str, wasm: &str, spec: &str) {
         let module = self.directory.path().join(format!("{name}.wasm"));
         fs::copy(wasm, module).expect("the guest was built");
+        self.begin_load_from(name, &format!("{{ path: {name}.wasm }}"), spec);
+    }
+
+    /// As `begin_load`, with what follows `module:` in its YAML.
+    pub fn begin_load_from(&self, name: &str, module: &str, spec: &str) {
         let yaml = format!(
             "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
-             spec:\n  module: {{ path: {name}.wasm }}\n{spec}"
+             spec:\n  module: {module}\n{spec}"
         );
         let file = self.directory.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).expect("the folder is writable");

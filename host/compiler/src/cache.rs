@@ -47,6 +47,10 @@ impl Cache {
         Ok(cache)
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The code of a key, if it is there and as it was written.
     pub(crate) fn load(&self, engine: &Engine, key: &Sha256Hex) -> io::Result<Found> {
         self.check_folder()?;

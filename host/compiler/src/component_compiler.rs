@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -104,6 +104,11 @@ impl ComponentCompiler {
         };
         let outcome = shared.outcome(&key);
         outcome.get_or_init(|| shared.clone().load_or_compile(key, module)).await.clone()
+    }
+
+    /// The cache folder, if there is one that can be used.
+    pub fn cache_folder(&self) -> Option<&Path> {
+        self.0.cache.as_ref().map(Cache::folder)
     }
 
     /// What became of the requests so far.

@@ -67,6 +67,16 @@ impl Compiler {
         Ok(GuestModule::link(&self.engine, &component))
     }
 
+    /// What the modules run on.
+    pub fn engine(&self) -> &GuestEngine {
+        &self.engine
+    }
+
+    /// Where compiled modules are kept, if anywhere: a folder that only this user can write.
+    pub fn cache_folder(&self) -> Option<&Path> {
+        self.components.cache_folder()
+    }
+
     /// How often modules were compiled, and how often they were there.
     pub fn counts(&self) -> Counts {
         self.components.counts()

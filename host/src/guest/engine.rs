@@ -9,6 +9,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::bindings::HandlerModule;
+use super::handler_logs::HandlerLogs;
 use super::imports::GuestState;
 use super::limits::{FIBER_STACK, WASM_STACK};
 
@@ -17,6 +18,7 @@ use super::limits::{FIBER_STACK, WASM_STACK};
 pub struct GuestEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<GuestState>>,
+    logs: HandlerLogs,
 }
 
 impl GuestEngine {
@@ -35,7 +37,12 @@ impl GuestEngine {
                 thread::sleep(EPOCH);
             }
         })?;
-        Ok(Self { engine, linker: Arc::new(linker) })
+        Ok(Self { engine, linker: Arc::new(linker), logs: HandlerLogs::default() })
+    }
+
+    /// What all guests of this engine say.
+    pub fn logs(&self) -> &HandlerLogs {
+        &self.logs
     }
 }
 

@@ -16,6 +16,7 @@ use super::bindings::informerd::handler::cache::Page;
 use super::bindings::informerd::handler::log::{Field, Level};
 use super::bindings::informerd::handler::{cache, config, log, objects, types};
 use super::call_objects::{CallObjects, TICKETS_MAX};
+use super::handler_logs::HandlerLog;
 use super::instance::{CallError, CpuMeter};
 use super::limits::{GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, StoreLimiter};
 use super::log_budget::{LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, fields_json, one_line};
@@ -243,12 +244,14 @@ pub(super) struct GuestLog {
     budget: Arc<Mutex<LogBudget>>,
     /// The last line on standard error: where a trap's reason is.
     last_words: Arc<Mutex<String>>,
+    /// What was said last, for whoever asks for it.
+    kept: Arc<HandlerLog>,
 }
 
 impl GuestLog {
-    pub(super) fn new(handler: &str) -> Self {
+    pub(super) fn new(handler: &str, kept: Arc<HandlerLog>) -> Self {
         let budget = Arc::new(Mutex::new(LogBudget::new(Instant::now())));
-        Self { handler: handler.into(), budget, last_words: Arc::default() }
+        Self { handler: handler.into(), budget, last_words: Arc::default(), kept }
     }
 
     pub(super) fn handler(&self) -> &str {
@@ -282,6 +285,7 @@ impl GuestLog {
         let handler = &*self.handler;
         if let Some(dropped) = budget.take_dropped(now) {
             tracing::warn!(target: GUEST_LOG, handler, dropped, "log lines dropped: too many");
+            self.kept.write("warn", &format!("{dropped} log lines dropped: too many"), None);
         }
         let message = one_line(message, LINE_BYTES_MAX);
         let fields = fields.iter().map(|field| (&*field.name, &*field.value));
@@ -289,6 +293,7 @@ impl GuestLog {
         if !budget.admit(message.len() + fields.as_ref().map_or(0, String::len), now) {
             return;
         }
+        self.kept.write(level_name(level), &message, fields.as_deref());
         // Displayed, since a text of quotes is hard to read with each of them escaped.
         let fields = fields.as_ref().map(tracing::field::display);
         macro_rules! line {
@@ -303,6 +308,16 @@ impl GuestLog {
             Level::Warn => line!(warn),
             Level::Error => line!(error),
         }
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 

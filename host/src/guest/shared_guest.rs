@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bindings::informerd::handler::types::Failure;
@@ -88,7 +88,7 @@ impl StartedGuest {
         config: String,
         limits: GuestLimits,
     ) -> Result<Self, ModuleError> {
-        let log = GuestLog::new(handler_name);
+        let log = GuestLog::new(handler_name, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
         let recipe = Recipe { module, limits, config, log, cache };
         let mut alive = recipe.instantiate().await?;
@@ -102,7 +102,7 @@ impl StartedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect");
+        let log = GuestLog::new("inspect", module.engine.logs().open("inspect"));
         let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
         Ok(recipe.instantiate().await?.watches().await?)
     }
@@ -168,7 +168,7 @@ impl SharedGuest {
         place: usize,
         call: Call,
     ) -> Result<Option<Result<(), Failure>>, CallError> {
-        let mut generation = self.0.generation.lock().await;
+        let mut generation = self.usable().await;
         if matches!(call, Call::Synced)
             && (!generation.unsynced.remove(&place) || !generation.unsynced.is_empty())
         {
@@ -197,6 +197,21 @@ impl SharedGuest {
             self.0.crashed.send_replace(crashed);
         }
         answer.map(Some)
+    }
+}
+
+impl SharedGuest {
+    /// The generation that may be called: after one that has failed too often, the next one.
+    async fn usable(&self) -> MutexGuard<'_, Generation> {
+        let mut crashed = self.crashed();
+        loop {
+            // The sender is in `self`.
+            let _ = crashed.wait_for(Option::is_none).await;
+            let generation = self.0.generation.lock().await;
+            if crashed.borrow_and_update().is_none() {
+                return generation;
+            }
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::spec::HandlerSpec;
+use super::spec::{HandlerSpec, SecretKeyRef};
+use crate::access::ServiceAccount;
+use crate::modules::{Location, ModuleSource};
 
 /// A handler as its source describes it. Two that are equal need no reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +17,71 @@ pub struct HandlerDefinition {
     pub name: String,
     /// What describes it.
     pub source: DefinitionSource,
-    /// Where the wasm is.
-    pub module: ModuleFile,
+    /// The module's file, if that is where `spec.module` says that it is.
+    pub file: Option<ModuleFile>,
     /// The only namespace that it sees; none: all that its spec names.
     pub namespace: Option<String>,
     /// As written, or with nothing but the module.
     pub spec: HandlerSpec,
+}
+
+impl HandlerDefinition {
+    /// Where the module is fetched from. A path that no file was found for is an error: only whoever may
+    /// write to this machine names files of it.
+    pub(super) fn module(&self) -> Result<ModuleSource, String> {
+        let source = self.spec.module.clone();
+        match &self.file {
+            Some(file) => {
+                Ok(ModuleSource { location: Location::Path(file.path.clone()), ..source })
+            }
+            None if source.path().is_none() => Ok(source),
+            None => Err("spec.module.path is for the handlers directory: name a url".to_owned()),
+        }
+    }
+
+    /// The namespace of the Secrets that its module is pulled with: a custom resource's own; none: the
+    /// host's.
+    pub(super) fn namespace_of_pull_secrets(&self) -> Option<&str> {
+        match &self.source {
+            DefinitionSource::Resource { namespace, .. } => Some(namespace),
+            DefinitionSource::File(_) | DefinitionSource::Operator(_) => None,
+        }
+    }
+
+    /// The account whose rights it has; none: the host's own. An error names the field.
+    pub fn service_account(&self) -> Result<Option<ServiceAccount>, String> {
+        let named = self.spec.service_account_name.as_deref();
+        let at = |problem| format!("spec.serviceAccountName: {problem}");
+        let (namespace, name) = match (&self.source, named) {
+            (DefinitionSource::Resource { namespace, .. }, name) => {
+                (&**namespace, name.unwrap_or("default"))
+            }
+            (_, None) => return Ok(None),
+            (_, Some(named)) => named.split_once('/').ok_or_else(|| {
+                at(format!(
+                    "{named:?} must be the account's namespace and name, as `namespace/name`"
+                ))
+            })?,
+        };
+        ServiceAccount::new(namespace, name).map(Some).map_err(at)
+    }
+
+    /// The namespace of a Secret that its spec refers to. An error names the field.
+    pub(super) fn namespace_of(&self, secret: &SecretKeyRef) -> Result<String, String> {
+        let at = "spec.secrets: secretKeyRef.namespace";
+        match (&self.source, &secret.namespace) {
+            (DefinitionSource::Resource { namespace: own, .. }, Some(other)) if own != other => {
+                Err(format!(
+                    "{at} is {other:?}, and this handler gets Secrets of its own, {own:?}, only"
+                ))
+            }
+            (DefinitionSource::Resource { namespace: own, .. }, _) => Ok(own.clone()),
+            (_, Some(namespace)) => Ok(namespace.clone()),
+            (_, None) => {
+                Err(format!("{at} is needed for {:?}: a file is in no namespace", secret.name))
+            }
+        }
+    }
 }
 
 /// A module's file, in one of its states.
@@ -88,5 +149,74 @@ impl fmt::Display for DefinitionSource {
             Self::File(file) | Self::Operator(file) => write!(f, "{}", file.display()),
             Self::Resource { namespace, name, .. } => write!(f, "Handler {namespace}/{name}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(source: DefinitionSource, account: Option<&str>) -> HandlerDefinition {
+        let mut spec = HandlerSpec::of_module("a.wasm".into());
+        spec.service_account_name = account.map(str::to_owned);
+        let module = ModuleFile::at(Path::new("/")).unwrap();
+        HandlerDefinition {
+            name: "a".to_owned(),
+            source,
+            file: Some(module),
+            namespace: None,
+            spec,
+        }
+    }
+
+    fn resource(account: Option<&str>) -> HandlerDefinition {
+        let (namespace, name) = ("prod".to_owned(), "a".to_owned());
+        definition(DefinitionSource::Resource { namespace, name, generation: 1 }, account)
+    }
+
+    fn file(account: Option<&str>) -> HandlerDefinition {
+        definition(DefinitionSource::File("a.yaml".into()), account)
+    }
+
+    fn account(of: &HandlerDefinition) -> Result<Option<String>, String> {
+        Ok(of.service_account()?.map(|account| account.to_string()))
+    }
+
+    #[test]
+    fn a_resource_has_an_account_of_its_namespace_and_a_file_any_or_none() {
+        assert_eq!(account(&resource(None)), Ok(Some("prod/default".to_owned())));
+        assert_eq!(account(&resource(Some("reader"))), Ok(Some("prod/reader".to_owned())));
+        assert!(
+            account(&resource(Some("other/reader"))).unwrap_err().contains("serviceAccountName")
+        );
+        assert_eq!(account(&file(None)), Ok(None));
+        assert_eq!(account(&file(Some("other/reader"))), Ok(Some("other/reader".to_owned())));
+        assert!(account(&file(Some("reader"))).unwrap_err().contains("`namespace/name`"));
+    }
+
+    #[test]
+    fn a_resource_gets_secrets_of_its_namespace_only() {
+        let secret = |namespace: Option<&str>| SecretKeyRef {
+            namespace: namespace.map(str::to_owned),
+            name: "s".to_owned(),
+            key: "k".to_owned(),
+        };
+        assert_eq!(resource(None).namespace_of(&secret(None)), Ok("prod".to_owned()));
+        assert_eq!(resource(None).namespace_of(&secret(Some("prod"))), Ok("prod".to_owned()));
+        assert!(resource(None).namespace_of(&secret(Some("other"))).is_err());
+        assert_eq!(file(None).namespace_of(&secret(Some("other"))), Ok("other".to_owned()));
+        assert!(
+            file(None).namespace_of(&secret(None)).unwrap_err().contains("namespace is needed")
+        );
+    }
+
+    #[test]
+    fn a_path_counts_only_if_the_file_was_found_for_it() {
+        let found = file(None);
+        assert_eq!(found.module().unwrap().path(), Some(Path::new("/")));
+        let named = HandlerDefinition { file: None, ..resource(None) };
+        assert!(named.module().unwrap_err().contains("name a url"));
+        assert_eq!(named.namespace_of_pull_secrets(), Some("prod"));
+        assert_eq!(found.namespace_of_pull_secrets(), None);
     }
 }

@@ -50,7 +50,7 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerDefinition>, V
         }
     }
     let modules: HashSet<PathBuf> =
-        found.iter().map(|(_, handler)| handler.module.path.clone()).collect();
+        found.iter().filter_map(|(_, handler)| Some(handler.file.as_ref()?.path.clone())).collect();
     for file in files.iter().filter(|file| has_extension(file, MODULE)) {
         let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // A module whose spec is broken must not run without it.
@@ -81,15 +81,33 @@ pub fn read_directory(directory: &Path) -> io::Result<(Vec<HandlerDefinition>, V
     Ok((handlers.into_values().collect(), errors))
 }
 
+/// Reads one spec or module that an operator names. As in a handlers directory, the module of a spec must
+/// be in the spec's folder. An error says what is wrong with the file.
+pub fn read_definition(file: &Path) -> Result<HandlerDefinition, LoadError> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let read = match file.metadata() {
+        Err(error) => Err(error.to_string()),
+        Ok(metadata) if !metadata.is_file() => Err("it is no file".to_owned()),
+        Ok(_) if has_extension(file, SPEC) => read_spec(folder, file),
+        Ok(_) if has_extension(file, MODULE) => module_alone(folder, file),
+        Ok(_) => Err("it is neither a handler spec (.yaml) nor a module (.wasm)".to_owned()),
+    };
+    let error = |problem| LoadError { file: file.to_owned(), problem };
+    let definition = read.map_err(error)?;
+    Ok(HandlerDefinition { source: DefinitionSource::Operator(file.to_owned()), ..definition })
+}
+
 fn read_spec(directory: &Path, file: &Path) -> Result<HandlerDefinition, String> {
     let (name, spec) = HandlerSpec::from_yaml(&read_text(file)?)?;
-    let path = directory.join(&spec.module.path);
+    // A url needs no file.
+    let Some(path) = spec.module.path() else { return Ok(definition(name, file, None, spec)) };
+    let path = directory.join(path);
     let at = |problem: &str| format!("spec.module.path {}: {problem}", path.display());
     let module = ModuleFile::at(&path).map_err(|error| at(&error.to_string()))?;
     if !module.path.starts_with(canonical(directory)) {
         return Err(at("the module must be in the handlers directory"));
     }
-    Ok(definition(name, file, module, spec))
+    Ok(definition(name, file, Some(module), spec))
 }
 
 fn module_alone(directory: &Path, file: &Path) -> Result<HandlerDefinition, String> {
@@ -103,17 +121,17 @@ fn module_alone(directory: &Path, file: &Path) -> Result<HandlerDefinition, Stri
         );
     }
     let spec = HandlerSpec::of_module(file.to_owned());
-    Ok(definition(name, file, module, spec))
+    Ok(definition(name, file, Some(module), spec))
 }
 
 fn definition(
     name: String,
     file: &Path,
-    module: ModuleFile,
+    module: Option<ModuleFile>,
     spec: HandlerSpec,
 ) -> HandlerDefinition {
     let source = DefinitionSource::File(file.to_owned());
-    HandlerDefinition { name, source, module, namespace: None, spec }
+    HandlerDefinition { name, source, file: module, namespace: None, spec }
 }
 
 /// A spec's text.

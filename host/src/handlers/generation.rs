@@ -4,6 +4,7 @@
 //! in:   a [`HandlerDefinition`]
 //! out:  a [`NextGeneration`], which has not been told anything yet
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,15 +13,19 @@ use informer::{HandlerRegistration, IndexError, SharedInformer, SharedInformerOp
 use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
-use super::digest::Digest;
+use super::module_fetch::fetch_module;
 use super::registry::Surroundings;
-use super::resources::ResourceFinder;
+use super::resources::{GrantedResource, ResourceFinder, accesses_of_granted, accesses_of_watched};
+use super::secrets;
+use super::spec::ReadGrant;
 use super::status::HandlerState;
+use crate::access::{Authority, Refusal};
 use crate::api_server::{ApiListerWatcher, WatchedResource};
 use crate::guest::{
     GuestModule, MODULE_BYTES_MAX, ModuleError, OWNER_INDEX, ReadableCollection, SharedGuest,
     StartedGuest, owners,
 };
+use crate::modules::{Digest, FetchedModule};
 
 /// A generation at work.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub(super) struct Generation {
     pub(super) since: SystemTime,
     pub(super) guest: SharedGuest,
     pub(super) places: Vec<Arc<Place>>,
+    /// What it does in whose name; none: in the host's.
+    pub(super) authority: Option<Authority>,
     /// Informers of what it may read and does not watch: they have no registration that would keep them.
     pub(super) _granted: Vec<SharedInformer>,
 }
@@ -51,6 +58,7 @@ pub(super) struct NextGeneration {
     pub(super) guest: StartedGuest,
     pub(super) watched: Vec<(WatchedResource, SharedInformer)>,
     pub(super) granted: Vec<SharedInformer>,
+    pub(super) authority: Option<Authority>,
 }
 
 /// Why there is none.
@@ -61,6 +69,10 @@ pub(super) enum NotReady {
     Refused(String),
     /// It may work later: what is needed cannot be had at the moment.
     Unavailable(String),
+    /// It may work later: a Secret is not there, or is not as needed.
+    NoSecret(String),
+    /// It may work later: its account may not do all that it needs.
+    Forbidden(Refusal),
     /// The module trapped, or refused its configuration, before the first notification.
     FailedToStart(Digest, String),
     /// The module has failed too often.
@@ -76,9 +88,12 @@ pub(super) async fn prepare(
     anew: bool,
     waits: impl Fn(HandlerState),
 ) -> Result<NextGeneration, NotReady> {
-    let HandlerDefinition { name, module, spec, .. } = definition;
-    let wasm = read_module(&module.path).await.map_err(NotReady::Refused)?;
-    let digest = Digest::of(&wasm);
+    let HandlerDefinition { name, spec, .. } = definition;
+    let FetchedModule { bytes: wasm, digest, .. } = fetch_module(at, definition, |problem| {
+        waits(HandlerState::Unreachable(problem));
+    })
+    .await
+    .map_err(NotReady::Refused)?;
     if anew {
         at.quarantine.release(&digest);
     } else if running.is_some_and(|it| it.digest == digest && it.definition.spec == *spec) {
@@ -88,8 +103,13 @@ pub(super) async fn prepare(
         return Err(NotReady::Quarantined(reason));
     }
     let module = compile(at, wasm).await?;
+    let account = definition.service_account().map_err(NotReady::Refused)?;
+    let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
+    let mut authority = account.map(|account| Authority { account, accesses });
+    reviewed(at, authority.as_ref()).await?;
+    let config = secrets::config(&at.client, definition).await?;
     let guest = {
-        let (name, config, limits) = (name.clone(), spec.config_json(), spec.limits());
+        let (name, limits) = (name.clone(), spec.limits());
         let quarantine = at.quarantine.clone();
         let started = at.guests.spawn(async move {
             let _starting = quarantine.starting(digest);
@@ -109,32 +129,49 @@ pub(super) async fn prepare(
     let reads_cache = guest.reads_cache();
     let granted = match reads_cache {
         true => finder.granted(&watched).await.map_err(NotReady::Refused)?,
-        false if spec.grants.read.is_empty() => Vec::new(),
+        false if spec.grants.read.iter().all(ReadGrant::is_of_secrets) => Vec::new(),
         false => {
             let problem = "spec.grants.read is of no use: the module imports no cache";
             tracing::warn!(handler = &**name, problem);
             Vec::new()
         }
     };
-    let follow = |resources: Vec<WatchedResource>| -> Vec<(WatchedResource, SharedInformer)> {
-        let followed = resources.into_iter().map(|resource| {
-            let informer = informer(at, &resource);
-            (resource, informer)
-        });
-        followed.collect()
+    if let Some(authority) = &mut authority {
+        authority.accesses.extend(watched.iter().flat_map(accesses_of_watched));
+        authority.accesses.extend(granted.iter().flat_map(accesses_of_granted));
+    }
+    // Before anything is followed for it.
+    reviewed(at, authority.as_ref()).await?;
+    let follow = |resource: WatchedResource| {
+        let informer = informer(at, &resource);
+        (resource, informer)
     };
-    let (watched, granted) = (follow(watched), follow(granted));
+    let watched: Vec<_> = watched.into_iter().map(follow).collect();
+    let (granted, names): (Vec<_>, Vec<_>) = granted
+        .into_iter()
+        .map(|GrantedResource { resource, names }| (follow(resource), names))
+        .unzip();
     if reads_cache {
-        let readable = readable(watched.iter().chain(&granted), &waits).await;
+        let all_names = watched.iter().map(|watched| (watched, None));
+        let readable = readable(all_names.chain(granted.iter().zip(names)), &waits).await;
         guest.let_read(readable.map_err(NotReady::Unavailable)?);
     }
     // The one that runs goes on until what is new can be told at once.
     for (resource, informer) in watched.iter().filter(|_| running.is_some()) {
         listed(resource, informer, &waits).await.map_err(NotReady::Unavailable)?;
     }
+    // Lists may have taken long.
+    reviewed(at, authority.as_ref()).await?;
     let definition = definition.clone();
     let granted = granted.into_iter().map(|(_, informer)| informer).collect();
-    Ok(NextGeneration { definition, digest, guest, watched, granted })
+    Ok(NextGeneration { definition, digest, guest, watched, granted, authority })
+}
+
+async fn reviewed(at: &Surroundings, authority: Option<&Authority>) -> Result<(), NotReady> {
+    match authority {
+        Some(authority) => at.access.review(authority).await.map_err(NotReady::Forbidden),
+        None => Ok(()),
+    }
 }
 
 async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotReady> {
@@ -149,11 +186,11 @@ async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotRea
 /// What a guest may read, when all of it has been listed: to a handler, a cache that is still being
 /// filled would look like one without objects.
 async fn readable(
-    informers: impl Iterator<Item = &(WatchedResource, SharedInformer)>,
+    informers: impl Iterator<Item = (&(WatchedResource, SharedInformer), Option<BTreeSet<String>>)>,
     waits: &impl Fn(HandlerState),
 ) -> Result<Vec<ReadableCollection>, String> {
     let mut collections = Vec::new();
-    for (resource, informer) in informers {
+    for ((resource, informer), names) in informers {
         match informer.add_index(OWNER_INDEX, Arc::new(owners)).await {
             // Another handler reads it too.
             Ok(()) | Err(IndexError::Exists(_)) => {}
@@ -163,6 +200,7 @@ async fn readable(
         collections.push(ReadableCollection {
             kind: Arc::new(resource.kind.clone()),
             namespace: resource.namespace.clone(),
+            names,
             lister: informer.lister().clone(),
         });
     }

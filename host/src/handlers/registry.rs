@@ -1,6 +1,8 @@
 //! All handlers of this host, loaded, replaced and removed while it runs.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,18 +17,22 @@ use super::generation::informer;
 use super::quarantine::Quarantine;
 use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
+use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
 use crate::guest::Compiler;
+use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
     pub(super) compiler: Compiler,
+    pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
     pub(super) guests: Handle,
     pub(super) quarantine: Arc<Quarantine>,
+    pub(super) access: AccessReviewer,
 }
 
 /// The handlers by name.
@@ -46,8 +52,10 @@ struct Handlers {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name:?} is taken by {by}: rename one of them")]
 pub struct NameTaken {
-    name: String,
-    by: DefinitionSource,
+    /// Which name.
+    pub name: String,
+    /// What describes the handler that has it.
+    pub by: DefinitionSource,
 }
 
 struct Entry {
@@ -57,11 +65,24 @@ struct Entry {
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, compiler: Compiler, guests: Handle) -> Self {
+    pub fn new(client: Client, compiler: Compiler, modules: ModuleFetcher, guests: Handle) -> Self {
         let informers = SharedInformerFactory::new();
         let quarantine = Arc::new(Quarantine::default());
-        let surroundings = Surroundings { client, compiler, informers, guests, quarantine };
+        let access = AccessReviewer::new(client.clone());
+        let surroundings =
+            Surroundings { client, compiler, modules, informers, guests, quarantine, access };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
+    }
+
+    /// Notes in a folder which module is being started, so that one that a host died of is in quarantine for the
+    /// next one. To be called before anything is loaded.
+    pub fn remember_in(&self, folder: &Path) -> io::Result<()> {
+        self.surroundings.quarantine.remember_in(folder)
+    }
+
+    /// How long what the server said of ServiceAccounts' rights counts. To be called before anything is loaded.
+    pub fn set_access_periods(&self, periods: AccessPeriods) {
+        self.surroundings.access.set_periods(periods);
     }
 
     /// Loads a handler, or replaces what runs under its name as soon as the new one is ready. Returns at
@@ -187,6 +208,8 @@ impl HandlerRegistry {
             HandlerState::Running => status.has_synced || status.paused,
             // None of these may keep the others from serving.
             HandlerState::UnknownKind(_)
+            | HandlerState::UnknownSecret(_)
+            | HandlerState::Forbidden(_)
             | HandlerState::Failed(_)
             | HandlerState::Quarantined(_) => true,
         })

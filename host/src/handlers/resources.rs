@@ -1,13 +1,16 @@
 //! What a handler watches and may read, as resources of the server: kinds are looked up until the server
 //! serves them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::Client;
 use tokio::time::{sleep, timeout};
 
 use super::definition::HandlerDefinition;
+use super::spec::ReadGrant;
 use super::status::HandlerState;
+use crate::access::Access;
 use crate::api_server::{KindError, WatchedResource, find_kind};
 use crate::guest::WatchDeclaration;
 
@@ -17,6 +20,14 @@ pub(super) struct ResourceFinder<'a, N> {
     pub(super) definition: &'a HandlerDefinition,
     /// Told why it takes longer.
     pub(super) waits: N,
+}
+
+/// What it may read of a collection that it does not watch.
+#[derive(Debug)]
+pub(super) struct GrantedResource {
+    pub(super) resource: WatchedResource,
+    /// None: objects of all names.
+    pub(super) names: Option<BTreeSet<String>>,
 }
 
 impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
@@ -39,6 +50,7 @@ impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
         let mut resources = Vec::<WatchedResource>::new();
         for watch in watches {
             for resource in self.find(watch).await? {
+                self.check_secrets(&resource)?;
                 // What is named twice is watched once.
                 match resources.iter().find(|it| it.is_same_collection(&resource)) {
                     None => resources.push(resource),
@@ -56,23 +68,57 @@ impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
     pub(super) async fn granted(
         &self,
         watched: &[WatchedResource],
-    ) -> Result<Vec<WatchedResource>, String> {
-        let mut granted = Vec::<WatchedResource>::new();
-        for grant in &self.definition.spec.read_grants() {
-            for resource in self.find(grant).await? {
-                let mut known = watched.iter().chain(&granted);
-                if !known.any(|it| it.is_same_collection(&resource)) {
-                    granted.push(resource);
+    ) -> Result<Vec<GrantedResource>, String> {
+        let mut granted = Vec::<GrantedResource>::new();
+        for grant in &self.definition.spec.grants.read {
+            let names = || (!grant.names.is_empty()).then(|| grant.names.iter().cloned().collect());
+            for resource in self.find(&grant.declaration()).await? {
+                if watched.iter().any(|it| it.is_same_collection(&resource)) {
+                    continue;
+                }
+                let twin = granted.iter_mut().find(|it| it.resource.is_same_collection(&resource));
+                match twin {
+                    None => granted.push(GrantedResource { resource, names: names() }),
+                    Some(twin) => {
+                        twin.names = twin.names.take().zip(names()).map(|(a, b)| &a | &b);
+                    }
                 }
             }
         }
-        let count = watched.len() + granted.len();
+        let names = granted.iter().map(|it| it.names.as_ref().map_or(1, BTreeSet::len));
+        let count = watched.len() + names.sum::<usize>();
         match count > RESOURCES_MAX {
-            true => {
-                Err(format!("it watches or reads {count} resources, more than {RESOURCES_MAX}"))
-            }
+            true => Err(format!(
+                "it watches or reads {count} resources, each granted name counted, more than {RESOURCES_MAX}"
+            )),
             false => Ok(granted),
         }
+    }
+
+    /// Secrets are watched by whom `spec.grants.read` says so, too.
+    fn check_secrets(&self, watched: &WatchedResource) -> Result<(), String> {
+        if !watched.kind.group.is_empty() || watched.kind.kind != "Secret" {
+            return Ok(());
+        }
+        let name = watched.selected_name();
+        let covers = |grant: &ReadGrant| {
+            let has = |texts: &[String], text: Option<&str>| {
+                texts.is_empty() || text.is_some_and(|text| texts.iter().any(|it| it == text))
+            };
+            grant.is_of_secrets()
+                && has(&grant.namespaces, watched.namespace.as_deref())
+                && has(&grant.names, name)
+        };
+        if self.definition.spec.grants.read.iter().any(covers) {
+            return Ok(());
+        }
+        let namespaces = watched.namespace.iter();
+        let namespaces = namespaces.map(|it| format!(", namespaces: [{it}]")).collect::<String>();
+        let names = name.iter().map(|it| format!(", names: [{it}]")).collect::<String>();
+        Err(format!(
+            "it watches {watched}, and Secrets are given only to whom its spec grants them: add `{{ apiVersion: \
+             v1, kind: Secret{namespaces}{names} }}` to `spec.grants.read` of a handler spec"
+        ))
     }
 
     /// The resources of one watch, as soon as the server serves them.
@@ -135,6 +181,35 @@ impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
                 watch.kind
             )),
         }
+    }
+}
+
+/// What the server asks of an account that lists and watches a resource.
+pub(super) fn accesses_of_watched(resource: &WatchedResource) -> impl Iterator<Item = Access> {
+    ["list", "watch"].into_iter().map(|verb| access(verb, resource, resource.selected_name()))
+}
+
+/// As much, and for single objects what it asks of who gets them.
+pub(super) fn accesses_of_granted(granted: &GrantedResource) -> Vec<Access> {
+    let GrantedResource { resource, names } = granted;
+    match names {
+        None => accesses_of_watched(resource).collect(),
+        Some(names) => {
+            let verbs =
+                |name| ["get", "list", "watch"].map(|verb| access(verb, resource, Some(name)));
+            names.iter().flat_map(|name| verbs(name)).collect()
+        }
+    }
+}
+
+fn access(verb: &'static str, resource: &WatchedResource, name: Option<&str>) -> Access {
+    Access {
+        verb,
+        group: resource.kind.group.clone(),
+        version: resource.kind.version.clone(),
+        resource: resource.kind.plural.clone(),
+        namespace: resource.namespace.clone(),
+        name: name.map(str::to_owned),
     }
 }
 

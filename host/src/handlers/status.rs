@@ -17,6 +17,10 @@ pub enum HandlerState {
     Unreachable(String),
     /// The server does not serve a kind that it watches; it is asked again.
     UnknownKind(String),
+    /// A Secret that its spec refers to is not there, or lacks a key; it is looked for again.
+    UnknownSecret(String),
+    /// Its ServiceAccount may not watch or read all that it needs; the server is asked again.
+    Forbidden(String),
     /// It is registered at its informers.
     Running,
     /// It cannot be used as it is.
@@ -69,6 +73,8 @@ impl HandlerState {
             Self::Loading | Self::Running => None,
             Self::Unreachable(problem)
             | Self::UnknownKind(problem)
+            | Self::UnknownSecret(problem)
+            | Self::Forbidden(problem)
             | Self::Failed(problem)
             | Self::Quarantined(problem) => Some(problem),
         }

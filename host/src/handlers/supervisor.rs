@@ -5,6 +5,8 @@
 //! out:  registrations at the informers of what it watches
 //! runs: one task per handler, until it is removed or the host stops.
 
+mod revocation;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,13 +16,14 @@ use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use self::revocation::{access_lost, forbidden};
 use super::definition::{DefinitionSource, HandlerDefinition};
-use super::digest::Digest;
 use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
 use super::registry::Surroundings;
 use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
 use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
+use crate::modules::Digest;
 
 /// A handler, as the registry and its supervisor share it.
 pub(super) struct SupervisedHandler {
@@ -58,6 +61,8 @@ struct Stand {
 #[derive(Default)]
 struct Running {
     generation: Option<Generation>,
+    /// How many there have been.
+    generations: u64,
     /// An operator wants no calls.
     paused: bool,
     /// Its module has failed too often.
@@ -199,7 +204,7 @@ impl SupervisedHandler {
             replacement,
             generation: generation.map_or(0, |generation| generation.number),
             since: generation.map(|generation| generation.since),
-            digest: generation.map(|generation| generation.digest.to_string()),
+            digest: generation.map(|generation| generation.digest.hex()),
             paused: running.paused,
             watches: generation
                 .iter()
@@ -255,19 +260,26 @@ impl SupervisedHandler {
         self.running().generation.clone()
     }
 
-    /// Where what is wanted stands, while it does not run; said once for each reason.
-    fn waits(&self, version: u64, state: HandlerState) {
+    /// Where what is wanted stands, while it does not run; said once for each reason. Gives whether it is new.
+    fn waits(&self, version: u64, state: HandlerState) -> bool {
         let is_first = self.running().generation.is_none();
-        let is_new = self.stand.send_if_modified(|stand| {
+        self.stand.send_if_modified(|stand| {
             let is_new = stand.version != version || *stand.latest() != state;
             stand.version = version;
             match is_first {
                 true => stand.state = state.clone(),
                 false => stand.replacement = Some(state.clone()),
             }
+            // Before anybody who waits for it goes on.
+            if is_new {
+                self.tell(&state, is_first);
+            }
             is_new
-        });
-        let Some(problem) = state.problem().filter(|_| is_new) else { return };
+        })
+    }
+
+    fn tell(&self, state: &HandlerState, is_first: bool) {
+        let Some(problem) = state.problem() else { return };
         let (handler, source) = (&*self.name, self.source().to_string());
         let goes_on = (!is_first).then_some("the generation before");
         match state.is_settled() {
@@ -293,6 +305,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
     let mut starts = FailedStarts::default();
     // Nothing has been loaded anew yet.
     let mut anew_last = 0;
+    let mut reviewed = Instant::now();
     loop {
         let now = wanted.borrow_and_update().clone();
         if now.over {
@@ -306,18 +319,25 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
         if anew {
             starts = FailedStarts::default();
         }
-        let waits = |state| handler.waits(now.version, state);
+        let waits = |state| {
+            handler.waits(now.version, state);
+        };
         let next = match &now.refused {
             Some(problem) => Err(NotReady::Refused(problem.clone())),
             None => tokio::select! {
                 biased;
                 // Something newer is wanted; what was under way is dropped.
                 _ = wanted.changed() => continue,
+                // The one before may not go on either, however long the next one takes.
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    continue;
+                }
                 next = prepare(&at, &now.definition, generation.as_ref(), anew, waits) => next,
             },
         };
         anew_last = now.anew;
-        let again = match next {
+        let mut again = match next {
             Ok(next) => {
                 switch(&handler, &at, generation, next, now.version).await;
                 starts = FailedStarts::default();
@@ -330,6 +350,10 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 _ = wanted.changed() => break,
                 () = sleep(again.unwrap_or_default()), if again.is_some() => break,
                 (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    again = Some(at.access.periods().recheck);
+                }
             }
         }
     }
@@ -362,6 +386,15 @@ impl SupervisedHandler {
             NotReady::Refused(problem) => (HandlerState::Failed(problem), None),
             NotReady::Unavailable(problem) => {
                 (HandlerState::Unreachable(problem), Some(UNAVAILABLE_WAIT))
+            }
+            NotReady::NoSecret(problem) => {
+                (HandlerState::UnknownSecret(problem), Some(UNAVAILABLE_WAIT))
+            }
+            NotReady::Forbidden(refusal) => {
+                if self.waits(version, forbidden(&refusal)) {
+                    refusal.audit(&self.name);
+                }
+                return Some(at.access.periods().recheck);
             }
             NotReady::Quarantined(reason) => (HandlerState::Quarantined(reason), None),
             NotReady::FailedToStart(digest, problem) => {
@@ -417,7 +450,7 @@ async fn switch(
     next: NextGeneration,
     version: u64,
 ) {
-    let NextGeneration { definition, digest, guest, watched, granted } = next;
+    let NextGeneration { definition, digest, guest, watched, granted, authority } = next;
     let name = &*handler.name;
     let replays = definition.spec.on_reload == OnReload::Replay;
     let current_places = current.as_ref().map_or(&[] as &[_], |it| &it.places);
@@ -473,7 +506,7 @@ async fn switch(
     // None of the new ones is told anything before; one that cannot be replaced any more ends, too.
     join_all(replaced.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
 
-    let number = current.as_ref().map_or(1, |current| current.number + 1);
+    let number = handler.running().generations + 1;
     let watches = places.iter().map(|it| it.resource.to_string()).collect::<Vec<_>>().join("; ");
     let source = &definition.source;
     tracing::info!(handler = name, generation = number, %digest, %source, watches, "handler loaded");
@@ -482,8 +515,17 @@ async fn switch(
         running.past += place.registration.counts();
     }
     let since = SystemTime::now();
-    running.generation =
-        Some(Generation { number, definition, digest, since, guest, places, _granted: granted });
+    running.generations = number;
+    running.generation = Some(Generation {
+        number,
+        definition,
+        digest,
+        since,
+        guest,
+        places,
+        authority,
+        _granted: granted,
+    });
     running.quarantined = false;
     running.apply_pause();
     drop(running);

@@ -65,11 +65,12 @@ impl HandlerObject {
         validate_name(&name)?;
         let spec = self.spec.as_ref().ok_or("spec is missing")?;
         let spec = HandlerSpec::from_json(spec.get())?;
-        let module = module_in(policy.module_dir.as_deref(), &spec.module.path)?;
+        let module_dir = policy.module_dir.as_deref();
+        let file = spec.module.path().map(|path| module_in(module_dir, path)).transpose()?;
         let is_confined = !policy.cluster_wide.contains(&namespace);
         Ok(HandlerDefinition {
             name: self.key.to_string(),
-            module,
+            file,
             namespace: is_confined.then(|| namespace.clone()),
             source: DefinitionSource::Resource { namespace, name, generation: self.generation },
             spec,

@@ -256,6 +256,8 @@ fn reason(state: &HandlerState) -> &'static str {
         HandlerState::Loading => "Loading",
         HandlerState::Unreachable(_) => "Unreachable",
         HandlerState::UnknownKind(_) => "UnknownKind",
+        HandlerState::UnknownSecret(_) => "UnknownSecret",
+        HandlerState::Forbidden(_) => "Forbidden",
         HandlerState::Running => "Running",
         HandlerState::Failed(_) => "LoadFailed",
         HandlerState::Quarantined(_) => "Quarantined",
