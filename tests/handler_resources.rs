@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use artifacts::{NO_OP, RECORDER};
 use control_plane::ControlPlane;
 use host::handlers::{HandlerState, ResourcePolicy};
+use http::Request;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
@@ -73,6 +74,10 @@ async fn a_custom_resource_is_a_handler_and_its_status_says_how_it_goes() {
     assert_eq!(verdict(&status, "Degraded"), "False AsExpected");
     assert_eq!(status["observedGeneration"], 1);
     assert_eq!(status["digest"].as_str(), host.status(name).digest.as_deref());
+    let columns = columns(&client).await;
+    assert_eq!(columns[..3], ["Name=life", "Ready=True", "Reason=Running"], "{columns:?}");
+    let rest: Vec<&str> = columns[3..].iter().filter_map(|it| it.split('=').next()).collect();
+    assert_eq!(rest, ["Digest", "Events", "Errors", "Age"]);
 
     // What is written makes nobody write again.
     let is_counted = |status: &Value| status["counters"]["delivered"].as_u64() > Some(0);
@@ -273,9 +278,7 @@ async fn a_thousand_custom_resources_are_loaded_a_few_at_a_time() {
         names == expected && statuses.iter().all(|it| it.state == HandlerState::Running)
     })
     .await;
-    // What is being taken in, and what has just been said to be loaded.
-    assert!((1..=32).contains(&loading_most), "{loading_most} were loaded at a time");
-    let start = Instant::now();
+    assert!((1..=16).contains(&loading_most), "{loading_most} were loaded at a time");
     let is_ready = |object: &Value| holds(&object["status"], "Ready");
     let is_all_reported = || {
         expected.iter().all(|key| {
@@ -285,7 +288,6 @@ async fn a_thousand_custom_resources_are_loaded_a_few_at_a_time() {
         })
     };
     eventually("every status says so", 3 * MINUTE, is_all_reported).await;
-    eprintln!("{} statuses were written {:?} after the last load", expected.len(), start.elapsed());
 }
 
 /// A server that does not serve the kind yet, and then takes what a later host would understand.
@@ -343,6 +345,22 @@ async fn the_kind_is_waited_for_and_what_cannot_be_read_is_said_in_the_status() 
     let name = "handlers.informerd.dev";
     storage.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name).unwrap();
     gone(&host, "default/later").await;
+}
+
+/// What `kubectl get handlers -o wide` shows of the first one.
+async fn columns(client: &Client) -> Vec<String> {
+    let request = Request::get("/apis/informerd.dev/v1alpha1/namespaces/default/handlers")
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let table: Value = client.request(request.body(Vec::new()).unwrap()).await.unwrap();
+    let names = table["columnDefinitions"].as_array().unwrap().iter();
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    names
+        .zip(cells)
+        .map(|(column, cell)| {
+            let text = |value: &Value| value.to_string().trim_matches('"').to_owned();
+            format!("{}={}", text(&column["name"]), text(cell))
+        })
+        .collect()
 }
 
 fn config_map_kind() -> ApiResource {
