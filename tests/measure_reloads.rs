@@ -76,6 +76,7 @@ async fn run(reloads: u32) -> Result<Value, String> {
     let start = Instant::now();
     for generation in 1..=reloads {
         load(generation).await?;
+        sleep(AT_WORK).await;
     }
     let took = start.elapsed();
     stop.store(true, Ordering::Relaxed);
@@ -151,5 +152,7 @@ fn calls() -> Calls {
 const HANDLER: &str = "reloaded";
 const RELOADS: u32 = 100;
 const OBJECTS: u64 = 100;
+/// How long each generation is left alone.
+const AT_WORK: Duration = Duration::from_millis(50);
 /// 500 changes a second.
 const PERIOD: Duration = Duration::from_millis(2);
