@@ -23,6 +23,9 @@ fn help_names_every_command_and_option() {
         "--log-format",
         "--log",
         "--cache-dir",
+        "--handler-resources",
+        "--module-dir",
+        "--cluster-wide-namespaces",
     ] {
         assert!(help.contains(option), "{help}");
     }
@@ -42,6 +45,20 @@ fn what_cannot_work_ends_at_once_and_says_what_to_do() {
         (with_kubeconfig(garbage), &["kubeconfig", "garbage"]),
         (vec!["run", "--handlers", handlers], &["no cluster", "--kubeconfig", "KUBECONFIG"]),
         (vec!["run"], &["--handlers"]),
+        (vec!["run", "--handlers", handlers, "--module-dir", handlers], &["--handler-resources"]),
+        (
+            vec![
+                "dev",
+                "--handler-resources",
+                "--manifests",
+                handlers,
+                "--module-dir",
+                "/nowhere",
+                "--http",
+                "127.0.0.1:0",
+            ],
+            &["/nowhere", "--module-dir"],
+        ),
         (
             vec!["dev", "--handlers", "/nowhere", "--manifests", handlers, "--http", "127.0.0.1:0"],
             &["/nowhere", "--handlers"],
@@ -64,6 +81,36 @@ fn what_cannot_work_ends_at_once_and_says_what_to_do() {
         assert!(!said.contains("panicked"), "{said}");
         assert!(!said.contains("s3cret"), "a credential is quoted: {said}");
     }
+}
+
+/// Without a handlers directory: the module and its custom resource come from elsewhere.
+#[test]
+fn a_custom_resource_among_the_manifests_is_a_handler() {
+    let crd = text(&informerd(&["crd"]).stdout);
+    assert!(crd.contains("kind: CustomResourceDefinition"), "{crd}");
+    let folders = Folders::new();
+    folders.add_handler("config_map_diff", CONFIG_MAP_DIFF);
+    folders.write_manifest("a.yaml", &config_map("a", "1"));
+    folders.write_manifest(
+        "handler.yaml",
+        "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: { name: diff }\nspec:\n  \
+         module: { path: config_map_diff.wasm }\n  \
+         watches: [{ apiVersion: v1, kind: ConfigMap }]\n",
+    );
+    let mut running = folders.start(&[
+        "--handler-resources",
+        "--module-dir",
+        folders.handlers(),
+        "--log-format",
+        "json",
+    ]);
+    let line = running.wait_for(|line| line["message"] == "OnAdd");
+    assert_eq!(line["handler"], "default/diff");
+    fs::remove_file(folders.0.path().join("manifests/handler.yaml")).unwrap();
+    let line = running.wait_for(|line| line["message"] == "handler removed");
+    assert_eq!(line["handler"], "default/diff");
+    let (code, _) = running.terminate();
+    assert_eq!(code, Some(0));
 }
 
 #[test]
@@ -230,8 +277,13 @@ impl Folders {
     }
 
     pub(crate) fn dev(&self, more: &[&str]) -> Running {
+        self.start(&[&["--handlers", self.handlers()], more].concat())
+    }
+
+    /// `dev` with these options, and where its objects are.
+    fn start(&self, more: &[&str]) -> Running {
         let mut child = Command::new(binary())
-            .args(["dev", "--handlers", self.handlers(), "--manifests", self.manifests()])
+            .args(["dev", "--manifests", self.manifests()])
             .args(["--http", "127.0.0.1:0"])
             .args(more)
             .env_clear()

@@ -17,6 +17,8 @@ mod guests;
 mod compiling;
 /// Handlers replaced and removed while they run.
 mod reload;
+/// Handlers that are custom resources.
+mod handler_resources;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
 /// What malformed objects, lists and streams get, and that the rest goes on.

@@ -30,6 +30,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Make a project in which to write a handler, in a folder of its name.
     New(NewArgs),
+    /// Print the CustomResourceDefinition of handlers, for `kubectl apply -f -`.
+    Crd,
     /// Tell of a running host's handlers; load, unload, pause, resume and reload them; read their logs.
     Handlers(OfHost<HandlersCommand>),
     /// Tell of the objects that handlers failed on for good; retry or purge them.
@@ -123,12 +125,32 @@ pub struct NewArgs {
     pub name: String,
 }
 
+/// Handlers that are custom resources.
+#[derive(Debug, Args)]
+pub struct ResourceArgs {
+    /// Run the handlers that the cluster has as custom resources, too (`informerd crd`)
+    #[arg(long)]
+    pub handler_resources: bool,
+    /// The folder to which spec.module.path of a custom resource is relative [default: none, and no
+    /// modules by path]
+    #[arg(long, value_name = "DIR", requires = "handler_resources")]
+    pub module_dir: Option<PathBuf>,
+    /// Namespaces whose custom resources may watch and read whatever their specs name; the others' see
+    /// only their own namespace
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', requires = "handler_resources")]
+    pub cluster_wide_namespaces: Vec<String>,
+}
+
 /// Options of both commands.
 #[derive(Debug, Args)]
 pub struct HostArgs {
-    /// The folder of handler modules (.wasm) and handler specs (.yaml)
-    #[arg(long, value_name = "DIR")]
-    pub handlers: PathBuf,
+    /// The folder of handler modules (.wasm) and handler specs (.yaml); may be left out with
+    /// --handler-resources
+    #[arg(long, value_name = "DIR", required_unless_present = "handler_resources")]
+    pub handlers: Option<PathBuf>,
+    /// Custom resources are handlers.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
     /// What modules may come from, and what they must be signed with (docs/module-signatures.md)
     #[arg(long, value_name = "FILE")]
     pub module_policy: Option<PathBuf>,

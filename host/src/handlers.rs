@@ -1,10 +1,11 @@
-//! Handlers: what is in the handlers directory, and what runs because of it.
+//! Handlers: what the handlers directory and custom resources describe, and what runs because of it.
 
 mod definition;
 mod spec;
 mod quantity;
 mod directory;
 mod directory_watch;
+mod custom_resources;
 mod module_fetch;
 mod status;
 mod registry;
@@ -14,6 +15,7 @@ mod resources;
 mod secrets;
 mod quarantine;
 
+pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
 pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;

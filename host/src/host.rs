@@ -11,12 +11,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::guest::{Compiler, HandlerLogs};
-use crate::handlers::{HandlerRegistry, HandlersDirectory};
+use crate::handlers::{HandlerRegistry, HandlerResources, HandlersDirectory, ResourcePolicy};
 use crate::health::HealthServer;
 use crate::modules::ModuleFetcher;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
+    client: Client,
     handlers: Arc<HandlerRegistry>,
     handler_logs: HandlerLogs,
     health: HealthServer,
@@ -45,9 +46,16 @@ impl Host {
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
         let handler_logs = compiler.engine().logs().clone();
-        let handlers = Arc::new(HandlerRegistry::new(client, compiler, modules, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client.clone(), compiler, modules, handle));
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, handler_logs, health, followed: Mutex::default(), _guests: guests })
+        Ok(Self {
+            client,
+            handlers,
+            handler_logs,
+            health,
+            followed: Mutex::default(),
+            _guests: guests,
+        })
     }
 
     /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
@@ -59,6 +67,13 @@ impl Host {
         })?;
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).spawn(opened.follow());
         Ok(())
+    }
+
+    /// Loads what the server's custom resources describe, and follows them from then on. Returns at once; if
+    /// the server does not serve the kind, that is logged, and it is waited for.
+    pub fn follow_resources(&self, policy: ResourcePolicy) {
+        let resources = HandlerResources::new(self.client.clone(), self.handlers.clone(), policy);
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).spawn(resources.follow());
     }
 
     /// The handlers.

@@ -15,6 +15,7 @@ use host::config::{
     NewArgs, OfHost, RunArgs,
 };
 use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
+use host::handlers::{HANDLER_CRD, ResourcePolicy};
 use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
+                Command::Crd => print(HANDLER_CRD),
                 Command::Handlers(OfHost { at, command }) => {
                     run_command(&at, AdminCommand::Handlers(command)).await
                 }
@@ -81,6 +83,11 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let server = ApiServer::bind(args.api_address, Settings::default())
         .await
         .with_context(|| format!("cannot listen on {} (--api-address)", args.api_address))?;
+    if args.host.resources.handler_resources {
+        let kind = serde_saphyr::from_str(HANDLER_CRD).context("deploy/crd.yaml")?;
+        let storage = server.storage();
+        storage.apply(kind).map_err(|status| anyhow::anyhow!("deploy/crd.yaml: {status}"))?;
+    }
     let manifests = ManifestsDir::open(server.storage(), &args.manifests)
         .await
         .with_context(|| format!("cannot read {} (--manifests)", args.manifests.display()))?;
@@ -101,7 +108,7 @@ async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         true => serde_json::to_string(&inspection)? + "\n",
         false => inspection.to_string(),
     };
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
+    print(&text)?;
     match inspection.problem {
         None => Ok(()),
         Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
@@ -119,7 +126,10 @@ fn compiler(args: &CacheArgs) -> anyhow::Result<Compiler> {
 fn new(args: &NewArgs) -> anyhow::Result<()> {
     let folder = host::scaffold::new_project(Path::new(""), &args.lang, &args.name)?;
     let folder = folder.display();
-    let text = format!("made {folder}: how to build and run it is in {folder}/README.md\n");
+    print(&format!("made {folder}: how to build and run it is in {folder}/README.md\n"))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
@@ -152,6 +162,12 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
+    let resources = &args.resources;
+    let resource_policy = resources.handler_resources.then(|| {
+        let cluster_wide = resources.cluster_wide_namespaces.iter().cloned();
+        ResourcePolicy::new(resources.module_dir.as_deref(), cluster_wide)
+    });
+    let resource_policy = resource_policy.transpose()?;
     let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
     let modules = ModuleFetcher::new(policy.unwrap_or_default());
     let compiler = compiler(&args.cache)?;
@@ -171,7 +187,12 @@ async fn serve(
     if let Some(admin_address) = admin.address() {
         tracing::info!(%admin_address, "the admin API, for whom the cluster's roles permit it");
     }
-    host.follow_directory(&args.handlers).await?;
+    if let Some(directory) = &args.handlers {
+        host.follow_directory(directory).await?;
+    }
+    if let Some(policy) = resource_policy {
+        host.follow_resources(policy);
+    }
     tokio::select! {
         () = async {
             terminal.show_progress(host.handlers()).await;

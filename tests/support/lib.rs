@@ -5,6 +5,7 @@ mod binary;
 mod captured_log;
 mod deliveries;
 mod dev;
+mod handler_resources;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
@@ -24,6 +25,10 @@ pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
+pub use handler_resources::{
+    ModulesFolder, condition, create, create_handler_kind, handler_kind, handler_resource,
+    handlers_in, holds, reported,
+};
 pub use https_server::{HttpsServer, Reply, certificate};
 pub use merged_deliveries::explain_merges;
 pub use scripted_server::{Answer, Request, ScriptedServer};

@@ -38,7 +38,7 @@ impl Admin {
         Self(Arc::new(Shared { handlers, logs, reviewer, followers }))
     }
 
-    pub(super) fn handlers(&self) -> &HandlerRegistry {
+    pub(super) fn handlers(&self) -> &Arc<HandlerRegistry> {
         &self.0.handlers
     }
 

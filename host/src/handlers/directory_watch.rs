@@ -111,9 +111,9 @@ impl HandlersDirectory {
         }
         for (_, name) in std::mem::take(&mut self.applied) {
             if !applied.values().any(|other| *other == name) {
-                let registry = self.registry.clone();
+                let removal = self.registry.remove(&name, DRAIN_MAX);
                 self.removals.spawn(async move {
-                    registry.remove(&name, DRAIN_MAX).await;
+                    removal.await;
                 });
             }
         }

@@ -221,7 +221,8 @@ async fn listed(
     }
 }
 
-fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
+/// The informer of a resource, started if nobody has it yet.
+pub(super) fn informer(at: &Surroundings, resource: &WatchedResource) -> SharedInformer {
     at.informers.informer(resource.clone(), || {
         let lister_watcher = ApiListerWatcher::new(at.client.clone(), resource.clone());
         let options = SharedInformerOptions { queue: resource.queue, ..Default::default() };

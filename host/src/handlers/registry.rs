@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::definition::{DefinitionSource, HandlerDefinition};
+use super::generation::informer;
 use super::quarantine::Quarantine;
 use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
@@ -149,28 +150,47 @@ impl HandlerRegistry {
         Some(handler.settled().await)
     }
 
+    /// Waits until what was applied last is not [`HandlerState::Loading`] any more, or is removed.
+    pub(super) async fn loading_ended(&self, name: &str) {
+        let handler = self.handlers().by_name.get(name).map(|entry| entry.handler.clone());
+        if let Some(handler) = handler {
+            handler.loading_ended().await;
+        }
+    }
+
     /// Removes a handler: what is queued for it is delivered until the deadline. Gives how many
-    /// notifications were not; none if there is no such handler.
-    pub async fn remove(&self, name: &str, deadline: Duration) -> Option<usize> {
-        let Entry { handler, supervisor } = {
+    /// notifications were not; none if there is no such handler. When this returns it has no handler of
+    /// the name any more; the future, which must be driven to its end, is about what is queued.
+    pub fn remove(
+        self: &Arc<Self>,
+        name: &str,
+        deadline: Duration,
+    ) -> impl Future<Output = Option<usize>> + Send + use<> {
+        let entry = {
             let mut handlers = self.handlers();
-            let entry = handlers.by_name.remove(name)?;
-            handlers.leaving.insert(name.to_owned(), entry.handler.clone());
+            let entry = handlers.by_name.remove(name);
+            if let Some(Entry { handler, .. }) = &entry {
+                handlers.leaving.insert(name.to_owned(), handler.clone());
+                handler.end();
+            }
             entry
         };
-        handler.end();
-        // It hands nothing over any more.
-        if let Some(supervisor) = supervisor {
-            let _ = supervisor.await;
+        let (this, name) = (self.clone(), name.to_owned());
+        async move {
+            let Entry { handler, supervisor } = entry?;
+            // It hands nothing over any more.
+            if let Some(supervisor) = supervisor {
+                let _ = supervisor.await;
+            }
+            let left = handler.drain(deadline).await;
+            let mut handlers = this.handlers();
+            if handlers.leaving.get(&name).is_some_and(|it| Arc::ptr_eq(it, &handler)) {
+                handlers.leaving.remove(&name);
+            }
+            drop(handlers);
+            tracing::info!(handler = name, left, "handler removed");
+            Some(left)
         }
-        let left = handler.drain(deadline).await;
-        let mut handlers = self.handlers();
-        if handlers.leaving.get(name).is_some_and(|it| Arc::ptr_eq(it, &handler)) {
-            handlers.leaving.remove(name);
-        }
-        drop(handlers);
-        tracing::info!(handler = name, left, "handler removed");
-        Some(left)
     }
 
     /// One handler; none if there is no such handler.
@@ -196,6 +216,11 @@ impl HandlerRegistry {
             | HandlerState::Failed(_)
             | HandlerState::Quarantined(_) => true,
         })
+    }
+
+    /// The informer of a resource, which handlers that watch it share.
+    pub(super) fn informer(&self, resource: &WatchedResource) -> SharedInformer {
+        informer(&self.surroundings, resource)
     }
 
     /// The informers that run, with what they watch.

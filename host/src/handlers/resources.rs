@@ -133,6 +133,14 @@ impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
                 Err(_) => HandlerState::Unreachable(format!("no answer within {FIND_TIMEOUT:?}")),
                 Ok(found) => match found {
                     Ok(kind) => break kind,
+                    Err(KindError::ClusterScoped { .. })
+                        if let Some(own) = &self.definition.namespace =>
+                    {
+                        return Err(format!(
+                            "{kind} of {api_version} is cluster-scoped, and this handler sees only its \
+                             own namespace, {own:?}"
+                        ));
+                    }
                     Err(
                         error @ (KindError::ClusterScoped { .. } | KindError::NotWatchable { .. }),
                     ) => {

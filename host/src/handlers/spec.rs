@@ -214,6 +214,17 @@ impl HandlerSpec {
         Ok((metadata.name, spec))
     }
 
+    /// Reads the `spec` of a custom resource. Errors name the field.
+    pub(super) fn from_json(text: &str) -> Result<HandlerSpec, String> {
+        let spec: Self = serde_json::from_str(text).map_err(|error| {
+            // Where in the JSON that is says nothing to whoever wrote YAML.
+            let error = error.to_string();
+            format!("spec: {}", error.split(" at line ").next().unwrap_or(&error))
+        })?;
+        spec.validate()?;
+        Ok(spec)
+    }
+
     /// What holds for a module without a document: nothing but defaults.
     pub fn of_module(path: PathBuf) -> Self {
         Self {
@@ -361,7 +372,7 @@ fn is_object_name(name: &str) -> bool {
         && !name.contains(['/', '%'])
 }
 
-/// A handler's name is a DNS label, as it will be the name of a custom resource.
+/// A handler's name is a DNS label, also where it is the name of a custom resource.
 pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     match is_label(name) {
         true => Ok(()),
@@ -371,8 +382,8 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     }
 }
 
-const API_VERSION: &str = "informerd.dev/v1alpha1";
-const KIND: &str = "Handler";
+pub(super) const API_VERSION: &str = "informerd.dev/v1alpha1";
+pub(super) const KIND: &str = "Handler";
 
 /// Below this no module can start.
 const MEMORY_MIN: usize = 64 << 10;

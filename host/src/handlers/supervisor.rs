@@ -168,11 +168,30 @@ impl SupervisedHandler {
         }
     }
 
+    /// Waits until what is wanted now runs, waits or has failed, or until nothing of it runs any more.
+    pub(super) async fn loading_ended(&self) {
+        let version = self.wanted.borrow().version;
+        let mut stand = self.stand.subscribe();
+        let ended = stand
+            .wait_for(|stand| stand.version >= version && *stand.latest() != HandlerState::Loading);
+        tokio::select! {
+            _ = ended => {}
+            () = self.gone() => {}
+        }
+    }
+
     pub(super) fn status(&self) -> HandlerStatus {
-        let Stand { state, replacement, .. } = self.stand.borrow().clone();
+        let Stand { version, mut state, mut replacement } = self.stand.borrow().clone();
+        let is_stale = self.wanted.borrow().version > version;
         let source = self.source();
         let running = self.running();
         let generation = running.generation.as_ref();
+        // The supervisor has not begun with what is wanted now.
+        match generation {
+            _ if !is_stale => {}
+            None => state = HandlerState::Loading,
+            Some(_) => replacement = Some(HandlerState::Loading),
+        }
         let mut counts = running.past;
         let (mut pending, mut dead_letters, mut has_synced) = (0, Vec::new(), true);
         for place in running.places() {
