@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::guest::GuestEngine;
+use crate::guest::{GuestEngine, GuestLimits};
 use crate::handlers::{HandlerRegistry, read_directory};
 use crate::health::HealthServer;
 
@@ -25,8 +25,12 @@ struct GuestThreads(Option<Runtime>);
 
 impl Host {
     /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
-    /// free one.
-    pub async fn start(client: Client, http: SocketAddr) -> anyhow::Result<Self> {
+    /// free one. `ceilings` is the most that a handler may use.
+    pub async fn start(
+        client: Client,
+        http: SocketAddr,
+        ceilings: GuestLimits,
+    ) -> anyhow::Result<Self> {
         let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
@@ -35,7 +39,7 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle));
+        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle, ceilings));
         let health = HealthServer::start(http, handlers.clone()).await?;
         Ok(Self { handlers, health, _guests: guests })
     }

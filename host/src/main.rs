@@ -10,6 +10,8 @@ use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
 use host::api_server::connect;
 use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
+use host::guest::GuestLimits;
+use host::handlers::read_ceilings;
 use host::host::Host;
 use host::output::{Terminal, summary};
 use kube::Client;
@@ -117,7 +119,11 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let host = Host::start(client, args.http).await?;
+    let ceilings = match &args.limit_ceilings {
+        Some(file) => read_ceilings(file)?,
+        None => GuestLimits::MAX,
+    };
+    let host = Host::start(client, args.http, ceilings).await?;
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
     host.load_directory(&args.handlers)?;
     tokio::select! {

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use host::guest::GuestLimits;
 use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
 use informer::SharedInformer;
@@ -22,7 +23,7 @@ impl TestHost {
     pub async fn start(client: Client) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, http).await.expect("the host starts");
+        let host = Host::start(client, http, GuestLimits::MAX).await.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 

@@ -1,6 +1,7 @@
 //! The one wasmtime engine of the process: which wasm is accepted, how it is compiled, and the clock
 //! that interrupts guests.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::bindings::HandlerModule;
 use super::imports::GuestState;
-use super::limits::{FIBER_STACK, WASM_STACK};
+use super::limits::{BACKTRACE_FRAMES_MAX, FIBER_STACK, WASM_STACK};
 
 /// Compiles and runs handler modules. Clones are the same engine.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ fn config() -> Config {
         .async_stack_size(FIBER_STACK)
         .memory_init_cow(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
         // With component-model async every call costs two to three times as much.
         .concurrency_support(false)
         .wasm_component_model(true)

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::bindings::informerd::handler::types::Failure;
 use super::call_objects::CallObject;
-use super::imports::GuestLog;
+use super::guest_log::GuestLog;
 use super::instance::CallError;
 use super::limits::GuestLimits;
 use super::live_guest::LiveGuest;
@@ -59,7 +59,7 @@ impl SharedGuest {
         config: String,
         limits: GuestLimits,
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
-        let log = GuestLog::new(handler_name);
+        let log = GuestLog::new(handler_name, &limits);
         let (config, cache) = (config.into(), Arc::default());
         let recipe = Recipe { module, limits, config, log, cache };
         let mut guest = recipe.instantiate().await?;
@@ -74,7 +74,7 @@ impl SharedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect");
+        let log = GuestLog::new("inspect", &limits);
         let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
         Ok(recipe.instantiate().await?.watches().await?)
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::directory::HandlerFile;
 use super::running_handler::{HandlerState, HandlerStatus, RunningHandler};
 use crate::api_server::WatchedResource;
-use crate::guest::GuestEngine;
+use crate::guest::{GuestEngine, GuestLimits};
 
 /// What all handlers share.
 pub(super) struct Surroundings {
@@ -23,6 +23,8 @@ pub(super) struct Surroundings {
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
     pub(super) guests: Handle,
+    /// The most that a handler may use.
+    pub(super) ceilings: GuestLimits,
 }
 
 /// The handlers by name.
@@ -38,10 +40,12 @@ struct Entry {
 }
 
 impl HandlerRegistry {
-    /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, engine: GuestEngine, guests: Handle) -> Self {
+    /// Without handlers. `guests` is the runtime on which guests run, `ceilings` the most that each may
+    /// use.
+    pub fn new(client: Client, engine: GuestEngine, guests: Handle, ceilings: GuestLimits) -> Self {
         let informers = SharedInformerFactory::new();
-        let surroundings = Arc::new(Surroundings { client, engine, informers, guests });
+        let surroundings = Surroundings { client, engine, informers, guests, ceilings };
+        let surroundings = Arc::new(surroundings);
         Self { surroundings, handlers: Mutex::default() }
     }
 

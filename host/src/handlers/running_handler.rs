@@ -234,7 +234,7 @@ impl RunningHandler {
             .map_err(|error| format!("compiling the module ended early: {error}"))?
             .map_err(|error| error.to_string())?;
         drop(turn);
-        let (name, config, limits) = (name.clone(), spec.config_json(), spec.limits());
+        let (name, config, limits) = (name.clone(), spec.config_json(), spec.limits(&at.ceilings)?);
         let started =
             at.guests.spawn(async move { SharedGuest::start(module, &name, config, limits).await });
         started

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 use serde::Deserialize;
 
+use super::limits_spec::LimitsSpec;
 use super::quantity;
 use crate::guest::{GuestLimits, WatchDeclaration};
 
@@ -86,18 +87,6 @@ pub struct WatchSpec {
 enum QueueSpec {
     Delta,
     InOrder,
-}
-
-/// What the module may use; what is absent has the host's default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LimitsSpec {
-    /// Linear memory of an instance.
-    #[serde(default, deserialize_with = "quantity::bytes")]
-    pub memory: Option<usize>,
-    /// CPU time of one call.
-    #[serde(default, deserialize_with = "quantity::duration")]
-    pub cpu_per_call: Option<Duration>,
 }
 
 /// How the handler is served; what is absent has the host's default.
@@ -187,13 +176,9 @@ impl HandlerSpec {
         self.watches.iter().enumerate().map(|(index, watch)| watch.declaration(index)).collect()
     }
 
-    /// The limits, defaults filled in.
-    pub fn limits(&self) -> GuestLimits {
-        let default = GuestLimits::default();
-        GuestLimits {
-            memory: self.limits.memory.unwrap_or(default.memory),
-            cpu_per_call: self.limits.cpu_per_call.unwrap_or(default.cpu_per_call),
-        }
+    /// The limits, defaults filled in. An error names the field, and what this host allows.
+    pub fn limits(&self, ceilings: &GuestLimits) -> Result<GuestLimits, String> {
+        self.limits.within(ceilings).map_err(|problem| format!("spec.{problem}"))
     }
 
     /// Buffer and retries, defaults filled in.
@@ -208,16 +193,7 @@ impl HandlerSpec {
     }
 
     fn validate(&self) -> Result<(), String> {
-        let (limits, max) = (self.limits(), GuestLimits::MAX);
-        if !(MEMORY_MIN..=max.memory).contains(&limits.memory) {
-            return Err(format!("spec.limits.memory must be from 64Ki to {}Mi", max.memory >> 20));
-        }
-        if limits.cpu_per_call.is_zero() || limits.cpu_per_call > max.cpu_per_call {
-            return Err(format!(
-                "spec.limits.cpuPerCall must be above 0, up to {:?}",
-                max.cpu_per_call
-            ));
-        }
+        self.limits(&GuestLimits::MAX)?;
         let delivery = self.delivery();
         if delivery.buffer_max == 0 {
             return Err("spec.delivery.buffer must be at least 1".to_owned());
@@ -279,9 +255,6 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
 const API_VERSION: &str = "informerd.dev/v1alpha1";
 const KIND: &str = "Handler";
 
-/// Below this no module can start.
-const MEMORY_MIN: usize = 64 << 10;
-
 const CONFIG_MAX: usize = 64 << 10;
 
 #[cfg(test)]
@@ -302,7 +275,7 @@ mod tests {
             "  watches:\n    - { apiVersion: v1, kind: Pod, namespaces: [prod], \
              labelSelector: { matchLabels: { app: web } }, queue: in-order }\n  \
              config: { greeting: hello }\n  \
-             limits: { memory: 16Mi, cpuPerCall: 50ms }\n  \
+             limits: { memory: 16Mi, cpuPerCall: 50ms, hostCallsPerDelivery: 20000 }\n  \
              delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n  \
              grants: { read: [{ apiVersion: apps/v1, kind: ReplicaSet, namespaces: [prod] }] }\n",
         )
@@ -315,8 +288,10 @@ mod tests {
         let granted = &spec.read_grants()[0];
         assert_eq!((&*granted.api_version, &*granted.kind), ("apps/v1", "ReplicaSet"));
         assert_eq!(granted.namespaces, ["prod"]);
-        assert_eq!(spec.limits().memory, 16 << 20);
-        assert_eq!(spec.limits().cpu_per_call, Duration::from_millis(50));
+        let limits = spec.limits(&GuestLimits::MAX).unwrap();
+        assert_eq!(limits.memory, 16 << 20);
+        assert_eq!(limits.cpu_per_call, Duration::from_millis(50));
+        assert_eq!(limits.host_calls_per_delivery, 20_000);
         assert_eq!(spec.delivery().retries_max, 2);
         assert_eq!(spec.delivery().buffer_max, 7);
         assert_eq!(spec.delivery.resync_period, Some(Duration::from_secs(600)));
@@ -325,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_absent_has_the_defaults() {
         let spec = spec("").unwrap();
-        assert_eq!(spec.limits(), GuestLimits::default());
+        assert_eq!(spec.limits(&GuestLimits::MAX).unwrap(), GuestLimits::default());
         assert_eq!(spec.delivery(), DeliveryPolicy::default());
         assert!(spec.watches().unwrap().is_empty() && spec.read_grants().is_empty());
         assert_eq!(spec.config_json(), "{}");
