@@ -10,17 +10,22 @@ mod tcp_proxy;
 mod scripted_server;
 mod client_go;
 mod server_history;
+mod hostile_guest;
+mod process_usage;
 mod explanation;
 mod merged_deliveries;
 
 pub use captured_log::{
-    Logged, Said, capture_log, deliveries_of, fields_said_by, log_of, problems_of, said_by,
+    Logged, Said, capture_log, deliveries_of, fields_said_by, forget_log_of, log_of, problems_of,
+    said_by,
 };
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
+pub use hostile_guest::hostile_guest;
 pub use merged_deliveries::explain_merges;
+pub use process_usage::ProcessUsage;
 pub use scripted_server::{Answer, Request, ScriptedServer};
 pub use server_history::ServerHistory;
 pub use tcp_proxy::TcpProxy;

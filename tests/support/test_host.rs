@@ -36,8 +36,14 @@ impl TestHost {
 
     /// As `load`, without waiting.
     pub fn begin_load(&self, name: &str, wasm: &str, spec: &str) {
+        let module = fs::read(wasm).expect("the guest was built");
+        self.begin_load_bytes(name, &module, spec).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// As `begin_load`, of a module that is no file. An error says what is wrong with the spec.
+    pub fn begin_load_bytes(&self, name: &str, wasm: &[u8], spec: &str) -> Result<(), String> {
         let module = self.directory.path().join(format!("{name}.wasm"));
-        fs::copy(wasm, module).expect("the guest was built");
+        fs::write(module, wasm).expect("the folder is writable");
         let yaml = format!(
             "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
              spec:\n  module: {{ path: {name}.wasm }}\n{spec}"
@@ -45,9 +51,20 @@ impl TestHost {
         let file = self.directory.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).expect("the folder is writable");
         let (handlers, errors) = read_directory(self.directory.path()).expect("a folder");
-        assert!(errors.is_empty(), "{errors:?}");
+        if let Some(error) = errors.first() {
+            return Err(error.to_string());
+        }
         let handler = handlers.into_iter().find(|handler| handler.name == name);
         assert!(self.host.handlers().load(handler.expect("it is there")), "{name} is taken");
+        Ok(())
+    }
+
+    /// Removes a handler, if it was loaded, and its files. What is queued for it is not delivered.
+    pub async fn unload(&self, name: &str) {
+        self.host.handlers().unload(name, Duration::ZERO).await;
+        for file in [format!("{name}.yaml"), format!("{name}.wasm")] {
+            fs::remove_file(self.directory.path().join(file)).expect("it was loaded");
+        }
     }
 
     /// Waits until a handler has handled its initial lists.
