@@ -32,13 +32,23 @@ async fn every_hostile_guest_is_contained_and_leaves_nothing_behind() {
     dev.storage().apply(hidden).unwrap();
     let neighbourhood = Neighbourhood { host: dev.host().await, dev };
 
-    // Whatever is made once and kept, is made now: threads, connections, the allocator's pools.
-    let warm_up = neighbourhood.all_cases("a").await;
-    let before = ProcessUsage::now();
-    let outcomes = neighbourhood.all_cases("b").await;
-    let after = neighbourhood.settled_usage(before).await;
+    // In the first round, whatever is made once and kept is made: threads, connections, the allocator's
+    // pools. These may still grow a little afterwards; what is left behind grows each time.
+    let mut outcomes = neighbourhood.all_cases(0).await;
+    let mut usages = vec![ProcessUsage::now()];
+    while usages.len() < ROUNDS_MAX {
+        let before = *usages.last().unwrap();
+        outcomes.extend(neighbourhood.all_cases(usages.len()).await);
+        let after = neighbourhood.settled_usage(before).await;
+        usages.push(after);
+        if !grew(before, after) {
+            break;
+        }
+    }
 
-    for (number, does, outcome) in &outcomes {
+    // Each is there once for each round.
+    let guests = cases().len();
+    for (number, does, outcome) in &outcomes[outcomes.len() - guests..] {
         match outcome {
             Ok(outcome) => println!("contained {number} {does}: {outcome}"),
             Err(problem) => println!("NOT CONTAINED {number} {does}: {problem}"),
@@ -50,14 +60,14 @@ async fn every_hostile_guest_is_contained_and_leaves_nothing_behind() {
     for (number, reason) in NOT_APPLICABLE {
         println!("not applicable {number} {reason}");
     }
-    println!("before {before:?}, after {after:?}");
-    let failed = warm_up.iter().chain(&outcomes).filter_map(|(number, does, outcome)| {
+    println!("after each round: {usages:#?}");
+    let failed = outcomes.iter().filter_map(|(number, does, outcome)| {
         let problem = outcome.as_ref().err()?;
         Some(format!("{number} {does}: {problem}"))
     });
     let failed: Vec<String> = failed.collect();
     assert!(failed.is_empty(), "not contained:\n{}", failed.join("\n"));
-    assert!(!grew(before, after), "something is left behind: {before:?}, {after:?}");
+    assert!(usages.len() < ROUNDS_MAX, "each round leaves something behind: {usages:?}");
 }
 
 /// A host on an embedded API server.
@@ -70,10 +80,10 @@ type Outcome = (&'static str, &'static str, Result<String, String>);
 
 impl Neighbourhood {
     /// Plays the table; nothing is loaded before and after it. `round` tells apart the handlers' names.
-    async fn all_cases(&self, round: &str) -> Vec<Outcome> {
+    async fn all_cases(&self, round: usize) -> Vec<Outcome> {
         let good = format!("good-{round}");
         for name in OBJECTS {
-            self.dev.apply(name, round);
+            self.dev.apply(name, &good);
         }
         assert_eq!(self.host.load(&good, RECORDER, MAPS).await, HandlerState::Running);
         let mut outcomes = Vec::new();
@@ -86,6 +96,8 @@ impl Neighbourhood {
         }
         self.host.unload(&good).await;
         forget_log_of(&good);
+        // The API server is in this process, too, and remembers what was changed.
+        self.dev.storage().compact();
         outcomes
     }
 
@@ -201,7 +213,7 @@ impl Neighbourhood {
         let begin = Instant::now();
         loop {
             let now = ProcessUsage::now();
-            if !grew(before, now) || begin.elapsed() > MINUTE {
+            if !grew(before, now) || begin.elapsed() > SETTLE_MAX {
                 return now;
             }
             sleep(Duration::from_millis(200)).await;
@@ -245,6 +257,12 @@ const OBJECTS: [&str; 3] = ["bad-0", "fine-0", "fine-1"];
 
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap }]\n";
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// As often the table is played, should memory not be what it was.
+const ROUNDS_MAX: usize = 5;
+
+/// A thread for blocking work ends when it had nothing to do for ten seconds.
+const SETTLE_MAX: Duration = Duration::from_secs(15);
 
 /// Of a reason, with what the host says before it.
 const REASON_MAX: usize = 1_200;

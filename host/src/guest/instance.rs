@@ -223,3 +223,6 @@ pub(super) fn call_error(
 
 /// What wasmtime says when [`HOSTCALL_FUEL`] is used up.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls";
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,11 @@ impl SharedGuest {
         self.recipe.module.interfaces().imports("cache")
     }
 
+    #[cfg(test)]
+    pub(super) fn has_instance(&self) -> bool {
+        self.alive.try_lock().is_ok_and(|alive| alive.is_some())
+    }
+
     /// From now on the guest may read these. Only the first time counts.
     pub fn let_read(&self, collections: Vec<ReadableCollection>) {
         let handler = self.recipe.log.handler().into();
