@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::guest::{GuestEngine, GuestLimits};
+use crate::guest::{GuestEngine, GuestLimits, guest_threads};
 use crate::handlers::{HandlerRegistry, read_directory};
 use crate::health::HealthServer;
 
@@ -34,6 +34,11 @@ impl Host {
         let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
+            .worker_threads(guest_threads())
+            // A guest that runs until it is interrupted must not keep its thread from looking for others
+            // that are due: by default it would look again after 61 such guests.
+            .global_queue_interval(1)
+            .event_interval(1)
             .enable_all()
             .build()
             .context("cannot start the guests' threads")?;

@@ -12,11 +12,15 @@ use wasmtime::UpdateDeadline;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 use super::instance::CallError;
+use super::slow_lane::{Lane, Turns};
 
 /// Of one instance. Reading the CPU clock costs as much as a call, so it is read at every epoch, and
 /// what passes before the first one is not counted. Clones are the same one.
 #[derive(Clone)]
-pub(super) struct CallMeter(Arc<Mutex<Metered>>);
+pub(super) struct CallMeter {
+    metered: Arc<Mutex<Metered>>,
+    lane: Lane,
+}
 
 struct Metered {
     budget: Duration,
@@ -32,8 +36,8 @@ struct Metered {
 }
 
 impl CallMeter {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Metered {
+    pub(super) fn new(lane: Lane) -> Self {
+        let metered = Metered {
             budget: Duration::ZERO,
             used: Duration::ZERO,
             running: None,
@@ -41,7 +45,8 @@ impl CallMeter {
             made: Instant::now(),
             monotonic: Duration::ZERO,
             wall: Duration::ZERO,
-        })))
+        };
+        Self { metered: Arc::new(Mutex::new(metered)), lane }
     }
 
     /// A call begins.
@@ -52,6 +57,21 @@ impl CallMeter {
         metered.running = None;
         metered.yields = false;
         metered.set_clocks();
+    }
+
+    /// When the guest may run, in the call that began.
+    pub(super) fn turns(&self) -> Turns {
+        self.lane.turns()
+    }
+
+    /// It has used up an epoch.
+    pub(super) fn is_slow(&self) -> bool {
+        !self.metered().used.is_zero()
+    }
+
+    /// The call has ended.
+    pub(super) fn end(&self) {
+        self.lane.ended(self.is_slow());
     }
 
     /// The guest goes on after waiting, maybe on another thread.
@@ -80,7 +100,7 @@ impl CallMeter {
     }
 
     fn metered(&self) -> MutexGuard<'_, Metered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.metered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

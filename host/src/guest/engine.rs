@@ -12,12 +12,14 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 use super::bindings::HandlerModule;
 use super::imports::GuestState;
 use super::limits::{BACKTRACE_FRAMES_MAX, FIBER_STACK, WASM_STACK};
+use super::slow_lane::SlowLane;
 
 /// Compiles and runs handler modules. Clones are the same engine.
 #[derive(Clone)]
 pub struct GuestEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<GuestState>>,
+    pub(super) slow_lane: SlowLane,
 }
 
 impl GuestEngine {
@@ -36,7 +38,7 @@ impl GuestEngine {
                 thread::sleep(EPOCH);
             }
         })?;
-        Ok(Self { engine, linker: Arc::new(linker) })
+        Ok(Self { engine, linker: Arc::new(linker), slow_lane: SlowLane::new() })
     }
 }
 

@@ -16,6 +16,7 @@ use super::guest_log::{GuestLog, GuestOutput};
 use super::instance::CallError;
 use super::limits::{GuestLimits, HANDLES_MAX, RANDOM_BYTES_MAX, StoreLimiter};
 use super::readable_cache::{CachePage, ReadableCache};
+use super::slow_lane::Lane;
 use super::standard_streams::StandardStreams;
 use crate::json_pointer;
 
@@ -45,11 +46,12 @@ impl GuestState {
         log: GuestLog,
         config: Arc<str>,
         cache: Arc<OnceLock<ReadableCache>>,
+        lane: Lane,
         streams: Option<&StandardStreams>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let meter = CallMeter::new();
+        let meter = CallMeter::new(lane);
         let mut wasi = WasiCtx::builder();
         match streams {
             Some(streams) => wasi.stdin(streams.clone()).stdout(streams.clone()),

@@ -7,9 +7,11 @@ use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::{Instant, sleep};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -150,28 +152,45 @@ pub(super) fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) 
     store.set_epoch_deadline(1);
 }
 
-/// Runs guest code, and notes since when this thread does so each time it goes on after waiting. A panic
-/// of the host functions that it calls ends here; wasmtime would let the instance be called again.
+/// Runs guest code when it has its turn, which does not count as time that it takes. A panic of the host
+/// functions that it calls ends here; wasmtime would let the instance be called again.
 pub(super) async fn within<T, E: From<CallError>>(
     wall: Duration,
     meter: CallMeter,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut call = pin!(call);
+    let mut deadline = pin!(sleep(wall));
+    let mut turns = meter.turns();
+    let mut without_turn = None;
     let mut waited = false;
-    let timed = poll_fn(|context| {
+    let turn_by_turn = poll_fn(|context| {
+        if meter.is_slow() {
+            turns.enter_slow_lane();
+        }
+        let Poll::Ready(_turn) = turns.poll_turn(context) else {
+            without_turn.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        if let Some(since) = without_turn.take() {
+            let later = deadline.deadline() + since.elapsed();
+            deadline.as_mut().reset(later);
+        }
         if waited {
             meter.resume();
         }
         waited = true;
-        call.as_mut().poll(context)
+        match call.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(answer),
+            Poll::Pending => deadline
+                .as_mut()
+                .poll(context)
+                .map(|()| Err(CallError::DeadlineExceeded(wall).into())),
+        }
     });
-    let caught = AssertUnwindSafe(timed).catch_unwind();
-    match tokio::time::timeout(wall, caught).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(panic)) => Err(host_bug(&*panic).into()),
-        Err(_) => Err(CallError::DeadlineExceeded(wall).into()),
-    }
+    let answer = AssertUnwindSafe(turn_by_turn).catch_unwind().await;
+    meter.end();
+    answer.unwrap_or_else(|panic| Err(host_bug(&*panic).into()))
 }
 
 fn host_bug(panic: &(dyn Any + Send)) -> CallError {

@@ -15,6 +15,7 @@ use super::limits::GuestLimits;
 use super::live_guest::LiveGuest;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
 use super::readable_cache::{ReadableCache, ReadableCollection};
+use super::slow_lane::Lane;
 
 /// A started guest. Clones are the same one.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ struct Recipe {
     config: Arc<str>,
     log: GuestLog,
     cache: Arc<OnceLock<ReadableCache>>,
+    lane: Lane,
 }
 
 /// Why an instance could not be made ready.
@@ -61,7 +63,8 @@ impl SharedGuest {
     ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
         let log = GuestLog::new(handler_name, &limits);
         let (config, cache) = (config.into(), Arc::default());
-        let recipe = Recipe { module, limits, config, log, cache };
+        let lane = module.engine.slow_lane.lane();
+        let recipe = Recipe { module, limits, config, log, cache, lane };
         let mut guest = recipe.instantiate().await?;
         let watches = guest.watches().await?;
         guest.init().await?;
@@ -75,7 +78,9 @@ impl SharedGuest {
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
         let log = GuestLog::new("inspect", &limits);
-        let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
+        let (config, cache) = ("{}".into(), Arc::default());
+        let lane = module.engine.slow_lane.lane();
+        let recipe = Recipe { module, limits, config, log, cache, lane };
         Ok(recipe.instantiate().await?.watches().await?)
     }
 
@@ -117,7 +122,8 @@ impl SharedGuest {
 impl Recipe {
     async fn instantiate(&self) -> Result<LiveGuest, StartError> {
         let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
-        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache).await;
+        let lane = self.lane.clone();
+        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache, lane).await;
         guest.map_err(|error| StartError { at: "its instantiation", error })
     }
 }
