@@ -172,6 +172,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "draws",
             fails("requested len 65537 exceeds limit 65536"),
         ),
+        Case {
+            spec: limited("cpuPerCall: 5s"),
+            ..case("H54", "times its neighbours with the clocks", "times", Expected::Handles)
+        },
         case("H38", "looks for what it is not granted", "peeks", Expected::Handles),
         Case {
             spec: format!("{MAPS}  config: {{ text: {} }}\n", "x".repeat(64 << 10)),
@@ -586,10 +590,21 @@ fn limited(limits: &str) -> String {
 }
 
 /// Ways to attack that other tests show contained, with the full name of each.
-pub(crate) const ELSEWHERE: [(&str, &str); 3] = [
+pub(crate) const ELSEWHERE: [(&str, &str); 4] = [
+    ("H31", "guest::componentize::tests::damaged_modules_are_refused_or_used"),
     ("H34", "bad_input::each_bad_module_gets_its_own_error_and_the_good_one_runs"),
     ("H35", "contract::modules_of_all_versions_see_the_same"),
     ("H42", "guest::instance::tests::a_panic_of_the_host_costs_the_call_and_is_counted"),
+];
+
+/// Ways to attack that are not tried yet, and what they are about.
+pub(crate) const LATER: [(&str, &str); 6] = [
+    ("H9", "a module of a million globals, or of 100,000 segments"),
+    ("H10", "each feature of WebAssembly that is off, beside those of H6 and H30"),
+    ("H33", "a compressed module that unpacks without end"),
+    ("H41", "a module that ends the host's process: not loaded again"),
+    ("H50", "a new module every second"),
+    ("H51", "a replacement that never starts"),
 ];
 
 /// Ways to attack that there is nothing for yet, and why.

@@ -51,11 +51,12 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let of = |name: &str| neighbours[name].as_f64().unwrap_or_default();
     let (count, contained) = (cases.cases.len(), cases.contained());
     println!(
-        "\n{contained} of {count} ways to attack contained, by {} guests and {} tests of their own; left \
-         out, since there is nothing to attack yet: {}\ngood handlers' 99th percentile {:.2} ms alone, \
+        "\n{contained} of {count} ways to attack contained, by {} guests and {} tests of their own; not tried \
+         yet: {}; nothing to attack yet: {}\ngood handlers' 99th percentile {:.2} ms alone, \
          {:.2} ms beside 5 % hostile ones: {:.2} times",
         cases.guests,
         cases.tests,
+        cases.later.join(", "),
         cases.not_applicable.join(", "),
         of("p99_ms_alone"),
         of("p99_ms_beside"),
@@ -68,6 +69,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
                 "cases": count,
                 "contained": contained,
                 "guests": cases.guests,
+                "later": cases.later,
                 "not_applicable": cases.not_applicable,
                 "neighbours": neighbours,
             })
@@ -88,6 +90,7 @@ struct Cases {
     tests: usize,
     /// A case, and the test that shows it.
     elsewhere: Vec<(String, String)>,
+    later: Vec<String>,
     not_applicable: Vec<String>,
 }
 
@@ -104,6 +107,8 @@ impl Cases {
             self.guest(&case, false);
         } else if let Some(elsewhere) = after("elsewhere ") {
             self.elsewhere.push(elsewhere);
+        } else if let Some((case, _)) = after("later ") {
+            self.later.push(case);
         } else if let Some((case, _)) = after("not applicable ") {
             self.not_applicable.push(case);
         }
@@ -151,6 +156,7 @@ mod tests {
             "contained H2 loops at start: refused: no",
             "NOT CONTAINED H1 loops elsewhere: it handled everything",
             "elsewhere H42 guest::tests::a_panic",
+            "later H50 a new module every second",
             "not applicable H39 no handler can write",
             "contained",
         ] {
@@ -159,7 +165,7 @@ mod tests {
         assert_eq!((cases.cases.len(), cases.contained(), cases.guests), (2, 1, 3));
         assert_eq!(cases.failed().collect::<Vec<_>>(), ["H1"]);
         assert_eq!(cases.elsewhere, [("H42".to_owned(), "guest::tests::a_panic".to_owned())]);
-        assert_eq!(cases.not_applicable, ["H39"]);
+        assert_eq!((cases.later[0].as_str(), cases.not_applicable[0].as_str()), ("H50", "H39"));
         cases.tried("H42", false);
         assert_eq!(cases.contained(), 1);
     }
