@@ -269,5 +269,6 @@ const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// Of a reason, with what the host says before it.
 const REASON_MAX: usize = 1_200;
 
-/// The allocator keeps some of what is freed, and not always as much.
-const BYTES_MAX: u64 = 5 << 20;
+/// The allocator keeps some of what is freed, and not always as much. One compiled module for each guest would
+/// be 4 MiB.
+const BYTES_MAX: u64 = 3 << 20;
