@@ -160,7 +160,7 @@ async fn an_unknown_kind_is_named_with_the_closest_ones_and_waited_for() {
     host.begin_load("early", RECORDER, spec);
     eventually("it waits", MINUTE, || !problems_of("early").is_empty()).await;
     server.storage().apply(later_kind()).unwrap();
-    assert_eq!(host.host.handlers().loaded("early").await, Some(HandlerState::Running));
+    assert_eq!(host.host.handlers().settled("early").await, Some(HandlerState::Running));
 
     let spec = "  watches: [{ apiVersion: v1, kind: Node, namespaces: [a] }]\n";
     let HandlerState::Failed(problem) = host.load("scope", RECORDER, spec).await else { panic!() };

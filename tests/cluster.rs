@@ -146,7 +146,7 @@ async fn handlers_come_and_go_while_the_informer_runs() {
         host.load(&name, RECORDER, CONFIG_MAPS).await;
         host.synced(&name).await;
         sleep(Duration::from_millis(200)).await;
-        let not_delivered = host.host.handlers().unload(&name, MINUTE).await;
+        let not_delivered = host.host.handlers().remove(&name, MINUTE).await;
         assert_eq!(not_delivered, Some(0), "what was queued is delivered");
         let deliveries = deliveries_of(&name);
         assert_chain(&deliveries);
@@ -162,7 +162,7 @@ async fn handlers_come_and_go_while_the_informer_runs() {
     assert_eq!(lists, 1, "one list served them all");
 
     for name in ["stays", "comes-last"] {
-        host.host.handlers().unload(name, MINUTE).await;
+        host.host.handlers().remove(name, MINUTE).await;
     }
     assert!(host.host.handlers().informers().is_empty(), "nobody watches, nothing runs");
 }

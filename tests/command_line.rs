@@ -2,21 +2,28 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use artifacts::{CONFIG_MAP_DIFF, POD_OWNERS, SPIN};
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::{binary, compile_cache};
 
 #[test]
 fn help_names_every_command_and_option() {
     let help = text(&informerd(&["--help"]).stdout);
     assert!(["run", "dev", "inspect"].iter().all(|it| help.contains(it)), "{help}");
     let help = text(&informerd(&["run", "--help"]).stdout);
-    for option in ["--handlers", "--kubeconfig", "--context", "--http", "--log-format", "--log"] {
+    for option in [
+        "--handlers",
+        "--kubeconfig",
+        "--context",
+        "--http",
+        "--log-format",
+        "--log",
+        "--cache-dir",
+    ] {
         assert!(help.contains(option), "{help}");
     }
 }
@@ -193,10 +200,10 @@ fn inspect_fails_where_a_module_cannot_be_used_and_says_why() {
 }
 
 /// A handlers and a manifests folder.
-struct Folders(TempDir);
+pub(crate) struct Folders(pub(crate) TempDir);
 
 impl Folders {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("handlers")).unwrap();
         fs::create_dir(folder.path().join("manifests")).unwrap();
@@ -211,23 +218,26 @@ impl Folders {
         Box::leak(self.0.path().join("manifests").to_string_lossy().into())
     }
 
-    fn add_handler(&self, name: &str, wasm: &str) {
+    pub(crate) fn add_handler(&self, name: &str, wasm: &str) {
         fs::copy(wasm, self.0.path().join(format!("handlers/{name}.wasm"))).unwrap();
     }
 
     /// As an editor does: written beside, then renamed.
-    fn write_manifest(&self, name: &str, text: &str) {
+    pub(crate) fn write_manifest(&self, name: &str, text: &str) {
         let temporary = self.0.path().join("new");
         fs::write(&temporary, text).unwrap();
         fs::rename(temporary, self.0.path().join("manifests").join(name)).unwrap();
     }
 
-    fn dev(&self, more: &[&str]) -> Running {
+    pub(crate) fn dev(&self, more: &[&str]) -> Running {
         let mut child = Command::new(binary())
             .args(["dev", "--handlers", self.handlers(), "--manifests", self.manifests()])
             .args(["--http", "127.0.0.1:0"])
             .args(more)
             .env_clear()
+            .env("INFORMERD_CACHE_DIR", compile_cache())
+            // Where its admin socket is.
+            .env("XDG_RUNTIME_DIR", self.0.path())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -235,19 +245,20 @@ impl Folders {
         let mut running = Running { child, stderr, http: String::new() };
         let line = running.wait_for(|line| line.get("address").is_some());
         running.http = line["address"].as_str().unwrap().to_owned();
+        running.wait_for(|line| line.get("socket").is_some());
         running
     }
 }
 
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     stderr: BufReader<ChildStderr>,
     http: String,
 }
 
 impl Running {
     /// Reads on to the first line that fits; the test's own time limit is the deadline.
-    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {
             line.clear();
@@ -271,7 +282,7 @@ impl Running {
     }
 
     /// SIGTERM; the exit code and what was still said.
-    fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut rest = String::new();
@@ -283,37 +294,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-fn config_map(name: &str, value: &str) -> String {
+pub(crate) fn config_map(name: &str, value: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: \"{value}\" }}\n"
     )
 }
 
 fn informerd(arguments: &[&str]) -> Output {
-    Command::new(binary()).args(arguments).env_clear().output().unwrap()
+    Command::new(binary())
+        .args(arguments)
+        .env_clear()
+        .env("INFORMERD_CACHE_DIR", compile_cache())
+        .output()
+        .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The binary of this build, brought up to date. Of the whole workspace, as the tests are, so that
-/// nothing is built twice.
-/// The binary, built once.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bin", "informerd"])
-            .args(["--manifest-path", manifest])
-            .status();
-        assert!(build.unwrap().success(), "the binary builds");
-        // This test runs in target/<profile>/deps.
-        let deps = std::env::current_exe().unwrap();
-        deps.ancestors().nth(2).unwrap().join("informerd")
-    })
 }

@@ -169,7 +169,7 @@ async fn what_is_granted_can_be_read_and_its_informer_ends_with_the_handler() {
         kinds
     };
     assert_eq!(kinds(), ["Deployment", "Pod", "ReplicaSet"]);
-    host.host.handlers().unload("granted", MINUTE).await;
+    host.host.handlers().remove("granted", MINUTE).await;
     eventually("only the watched kind is followed", MINUTE, || kinds() == ["Pod"]).await;
 }
 
@@ -184,7 +184,7 @@ async fn a_handler_waits_for_what_it_may_read() {
     assert!(problems_of("waiting")[0].contains("Later of example.com/v1"));
     assert!(deliveries_of("waiting").is_empty(), "nothing is handled without the rest");
     server.storage().apply(later_kind()).unwrap();
-    assert_eq!(host.host.handlers().loaded("waiting").await, Some(HandlerState::Running));
+    assert_eq!(host.host.handlers().settled("waiting").await, Some(HandlerState::Running));
     host.synced("waiting").await;
     assert_eq!(deliveries_of("waiting").len(), 2, "the pod, and that this was all");
 }

@@ -7,18 +7,30 @@ mod cluster;
 mod contract;
 /// Every language's audit trail lives through the same and writes the same.
 mod guest_conformance;
+/// The SDKs' own tests, in their languages.
+mod guest_sdks;
+/// What handlers may watch and read: ServiceAccounts, Secrets, granted names.
+mod access;
 /// Hostile and broken guests beside good ones.
 mod guests;
+/// What compiling a module may take, and what is kept of it.
+mod compiling;
+/// Handlers replaced and removed while they run.
+mod reload;
 /// What bad input gets: files, modules, kinds, servers.
 mod bad_input;
 /// What malformed objects, lists and streams get, and that the rest goes on.
 mod malformed;
 /// client-go beside informerd, in a storm of writes and faults: all that both are told is explained.
 mod side_by_side;
+/// Modules from https servers and registries, signed and not.
+mod sources;
 /// Core modules and commands, of languages that cargo does not build.
 mod modules;
 /// The binary as a user runs it: arguments, signals, output, health.
 mod command_line;
+/// The admin API of a running host, and the commands that speak it.
+mod admin;
 /// Projects made by `informerd new`, built, run and changed as their READMEs say.
 mod scaffold;
 /// The embedded API server answers as a real one does.

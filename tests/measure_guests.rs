@@ -5,12 +5,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGuest};
+use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGuest, StartedGuest};
 use informer::{Delivery, Handled, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
@@ -103,10 +101,10 @@ async fn start(module: &GuestModule, detail: &str) -> Result<GuestHandler, Strin
         cpu_per_call: Duration::from_secs(10),
         ..GuestLimits::default()
     };
-    let started = SharedGuest::start(module.clone(), "measured", config.to_string(), limits).await;
-    let (guest, _) = started.map_err(|error| error.to_string())?;
+    let started = StartedGuest::start(module.clone(), "measured", config.to_string(), limits).await;
+    let guest = SharedGuest::new(started.map_err(|error| error.to_string())?, [0].into());
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Pod"));
-    Ok(GuestHandler::new("measured", kind, guest, Arc::new(AtomicUsize::new(1))))
+    Ok(GuestHandler::new("measured", kind, guest, 0))
 }
 
 /// A pod of 6 KB, as production has them.

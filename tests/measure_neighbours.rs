@@ -20,9 +20,10 @@ use dev_api_server::{ApiServer, Settings, Storage};
 use host::guest::GuestLimits;
 use host::handlers::{HandlerState, read_directory};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use tests::hostile_guest;
+use tests::{compiler, hostile_guest};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -58,7 +59,7 @@ async fn run() -> Result<Value> {
         beside.push(neighbourhood.measure(&options).await?);
         for (number, ..) in HOSTILE {
             let name = format!("hostile-{number}");
-            neighbourhood.host.handlers().unload(&name, Duration::ZERO).await;
+            neighbourhood.host.handlers().remove(&name, Duration::ZERO).await;
         }
     }
     let milliseconds = |of: &[Latencies], part: f64| {
@@ -129,7 +130,9 @@ impl Neighbourhood {
         }
         let client = Client::try_from(Config::new(server.url().parse()?))?;
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, http, GuestLimits::MAX).await?;
+        let modules = ModuleFetcher::new(FetchPolicy::default());
+        let (compiler, ceilings) = (compiler().clone(), GuestLimits::MAX);
+        let host = Host::start(client, compiler, modules, http, ceilings).await?;
         let folder = tempfile::tempdir()?;
         let good = hostile_guest("no_attack", &[]);
         let path = folder.path();
@@ -151,8 +154,8 @@ impl Neighbourhood {
     async fn load(&self, name: &str) -> Result<()> {
         let (handlers, _) = read_directory(self.folder.path())?;
         let handler = handlers.into_iter().find(|it| it.name == name).context("it was written")?;
-        ensure!(self.host.handlers().load(handler), "{name} is loaded already");
-        let state = self.host.handlers().loaded(name).await;
+        self.host.handlers().apply(handler)?;
+        let state = self.host.handlers().settled(name).await;
         ensure!(state == Some(HandlerState::Running), "{name}: {state:?}");
         self.is_idle().await
     }

@@ -27,6 +27,7 @@ fn try_embed() -> io::Result<()> {
         }
         let mut project = common.clone();
         project.extend(files(&templates.join(&language))?);
+        let language = language.replace('_', "-");
         writeln!(text, "    Template {{ language: {language:?}, files: &[").ok();
         for (name, path) in project {
             let is_executable = fs::metadata(&path)?.permissions().mode() & 0o100 != 0;

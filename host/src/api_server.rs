@@ -10,7 +10,7 @@ pub use lister_watcher::ApiListerWatcher;
 pub use resource::{KindError, WatchedResource, find_kind};
 
 /// An error and what caused it, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,16 +1,29 @@
 //! Handlers: what is in the handlers directory, and what runs because of it.
 
+mod definition;
 mod spec;
 mod limits_spec;
 mod quantity;
 mod directory;
-mod running_handler;
+mod directory_watch;
+mod module_fetch;
+mod status;
 mod registry;
+mod supervisor;
+mod generation;
+mod resources;
+mod secrets;
+mod quarantine;
 
-pub use directory::{HandlerFile, LoadError, read_directory};
+pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
+pub use directory::{LoadError, read_definition, read_directory};
+pub use directory_watch::HandlersDirectory;
+pub(crate) use generation::read_module;
 pub use limits_spec::{LimitsSpec, read_ceilings};
-pub use registry::HandlerRegistry;
-pub(crate) use running_handler::read_module;
-pub use running_handler::{HandlerState, HandlerStatus};
+pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
-pub use spec::{DeliverySpec, GrantsSpec, HandlerSpec, ReadGrant, WatchSpec};
+pub use spec::{
+    DeliverySpec, GrantsSpec, HandlerSpec, OnReload, ReadGrant, SecretKeyRef, SecretValue,
+    WatchSpec,
+};
+pub use status::{HandlerState, HandlerStatus};

@@ -59,14 +59,19 @@ async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoRespon
     for status in handlers.statuses() {
         let state = match &status.state {
             HandlerState::Loading => "loading".to_owned(),
-            HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) => {
-                format!("waiting: {problem}")
-            }
+            HandlerState::Unreachable(problem)
+            | HandlerState::UnknownKind(problem)
+            | HandlerState::UnknownSecret(problem) => format!("waiting: {problem}"),
+            HandlerState::Forbidden(problem) => format!("forbidden: {problem}"),
             HandlerState::Running if status.has_synced => "synced".to_owned(),
             HandlerState::Running => "handling its initial lists".to_owned(),
             HandlerState::Failed(problem) => format!("failed: {problem}"),
+            HandlerState::Quarantined(reason) => format!("in quarantine: {reason}"),
         };
-        let _ = writeln!(body, "handler {}: {state}", status.name);
+        let next = status.replacement.as_ref().and_then(HandlerState::problem);
+        let next = next.map(|problem| format!("; the next generation is not: {problem}"));
+        let next = next.unwrap_or_default();
+        let _ = writeln!(body, "handler {}: {state}{next}", status.name);
     }
     for (resource, informer) in handlers.informers() {
         let status = informer.status().borrow().clone();

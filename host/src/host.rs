@@ -1,22 +1,27 @@
-//! The running host: an engine, the guests' threads, the handlers and the health endpoint.
+//! The running host: a compiler, the guests' threads, the handlers and the health endpoint.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
-use crate::guest::{GuestEngine, GuestLimits, guest_threads};
-use crate::handlers::{HandlerRegistry, read_directory};
+use crate::guest::{Compiler, GuestLimits, HandlerLogs, guest_threads};
+use crate::handlers::{HandlerRegistry, HandlersDirectory};
 use crate::health::HealthServer;
+use crate::modules::ModuleFetcher;
 
 /// Everything that runs. Stop it with [`Host::stop`].
 pub struct Host {
     handlers: Arc<HandlerRegistry>,
+    handler_logs: HandlerLogs,
     health: HealthServer,
+    /// Ends first.
+    followed: Mutex<JoinSet<()>>,
     _guests: GuestThreads,
 }
 
@@ -28,10 +33,11 @@ impl Host {
     /// free one. `ceilings` is the most that a handler may use.
     pub async fn start(
         client: Client,
+        compiler: Compiler,
+        modules: ModuleFetcher,
         http: SocketAddr,
         ceilings: GuestLimits,
     ) -> anyhow::Result<Self> {
-        let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
             .worker_threads(guest_threads())
@@ -44,35 +50,32 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
-        let handlers = Arc::new(HandlerRegistry::new(client, engine, handle, ceilings));
+        let handler_logs = compiler.engine().logs().clone();
+        let handlers = HandlerRegistry::new(client, compiler, modules, handle, ceilings);
+        let handlers = Arc::new(handlers);
         let health = HealthServer::start(http, handlers.clone()).await?;
-        Ok(Self { handlers, health, _guests: guests })
+        Ok(Self { handlers, handler_logs, health, followed: Mutex::default(), _guests: guests })
     }
 
-    /// Loads what the directory describes. A bad file is reported and does not keep the others; an
-    /// unreadable directory is an error.
-    pub fn load_directory(&self, directory: &Path) -> anyhow::Result<()> {
-        let (handlers, errors) = read_directory(directory).with_context(|| {
+    /// Loads what the directory describes, and follows it from then on. A bad file is reported and does not
+    /// keep the others; an unreadable directory is an error.
+    pub async fn follow_directory(&self, directory: &Path) -> anyhow::Result<()> {
+        let opened = HandlersDirectory::open(directory, self.handlers.clone()).await;
+        let opened = opened.with_context(|| {
             format!("cannot read the handlers directory {} (--handlers)", directory.display())
         })?;
-        for error in &errors {
-            tracing::error!(file = %error.file.display(), problem = error.problem, "no handler");
-        }
-        if handlers.is_empty() {
-            tracing::warn!(
-                "no handlers in {}: put a .wasm module or a handler spec there",
-                directory.display()
-            );
-        }
-        for handler in handlers {
-            self.handlers.load(handler);
-        }
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).spawn(opened.follow());
         Ok(())
     }
 
     /// The handlers.
     pub fn handlers(&self) -> &Arc<HandlerRegistry> {
         &self.handlers
+    }
+
+    /// What the handlers' guests said last.
+    pub fn handler_logs(&self) -> &HandlerLogs {
+        &self.handler_logs
     }
 
     /// Where health, readiness and metrics are.
@@ -83,6 +86,9 @@ impl Host {
     /// Stops intake, lets running calls and what is queued end, and cuts off what takes longer
     /// than [`DRAIN_MAX`].
     pub async fn stop(&self) {
+        let mut followed =
+            std::mem::take(&mut *self.followed.lock().unwrap_or_else(PoisonError::into_inner));
+        followed.shutdown().await;
         self.handlers.stop(DRAIN_MAX).await;
     }
 }

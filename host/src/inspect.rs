@@ -6,12 +6,10 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::guest::{
-    ContractVersion, GuestEngine, GuestLimits, GuestModule, Interface, Interfaces, SharedGuest,
-    WatchDeclaration,
+    Compiler, ContractVersion, GuestLimits, Interface, Interfaces, StartedGuest, WatchDeclaration,
 };
 use crate::handlers::read_module;
 
@@ -67,9 +65,8 @@ pub struct Watch {
 
 /// Examines the module. An error means that the file cannot be read; that the module cannot be used is
 /// an [`Inspection::problem`].
-pub async fn inspect(file: &Path) -> anyhow::Result<Inspection> {
+pub async fn inspect(compiler: &Compiler, file: &Path) -> anyhow::Result<Inspection> {
     let wasm = read_module(file).await.map_err(anyhow::Error::msg)?;
-    let engine = GuestEngine::new().map_err(anyhow::Error::msg)?;
     let mut inspection = Inspection {
         module: file.display().to_string(),
         bytes: wasm.len(),
@@ -81,8 +78,7 @@ pub async fn inspect(file: &Path) -> anyhow::Result<Inspection> {
         needs: Vec::new(),
         problem: None,
     };
-    let examined = tokio::task::spawn_blocking(move || GuestModule::examine(&engine, &wasm));
-    let started = match examined.await.context("compiling the module ended early")? {
+    let started = match compiler.examine(&wasm).await {
         Ok((interfaces, module)) => {
             inspection.imports = items(&interfaces.imports);
             inspection.exports = items(&interfaces.exports);
@@ -90,7 +86,7 @@ pub async fn inspect(file: &Path) -> anyhow::Result<Inspection> {
             match module {
                 Ok(module) => {
                     inspection.needs.extend(needs_of_imports(&interfaces));
-                    SharedGuest::declared_watches(module, GuestLimits::default()).await
+                    StartedGuest::declared_watches(module, GuestLimits::default()).await
                 }
                 Err(error) => Err(error),
             }

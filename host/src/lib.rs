@@ -3,7 +3,10 @@
 
 pub mod config;
 pub mod host;
+pub mod admin;
 pub mod api_server;
+pub mod access;
+pub mod modules;
 pub mod handlers;
 pub mod guest;
 mod json_pointer;

@@ -8,11 +8,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use dev_api_server::{ApiServer, ManifestsDir, Settings};
+use host::admin::{AdminServer, AdminSettings, TcpSettings, run_command};
 use host::api_server::connect;
-use host::config::{Cli, Command, DevArgs, HostArgs, InspectArgs, NewArgs, RunArgs};
-use host::guest::GuestLimits;
+use host::config::{
+    AdminCommand, CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs,
+    NewArgs, OfHost, RunArgs,
+};
+use host::guest::{
+    ChildLimits, Compiler, CompilerSettings, GuestEngine, GuestLimits, compile_module,
+};
 use host::handlers::read_ceilings;
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
 use tokio::runtime::Runtime;
@@ -20,6 +27,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Command::CompileModule(CompileModuleArgs { cpu_seconds, address_space }) = command {
+        // Without the threads of the others.
+        return compile_module(&ChildLimits { cpu_seconds, address_space });
+    }
     let done = Runtime::new().context("cannot start threads").and_then(|runtime| {
         let done = runtime.block_on(async {
             // First of all, so that a signal during start-up is not lost.
@@ -29,9 +40,23 @@ fn main() -> ExitCode {
                 Command::Dev(args) => dev(args, &mut stop).await,
                 Command::Inspect(args) => inspect(args).await,
                 Command::New(args) => new(&args),
+                Command::Handlers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Handlers(command)).await
+                }
+                Command::DeadLetters(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::DeadLetters(command)).await
+                }
+                Command::Informers(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Informers(command)).await
+                }
+                Command::Cache(OfHost { at, command }) => {
+                    run_command(&at, AdminCommand::Cache(command)).await
+                }
+                // Has ended above.
+                Command::CompileModule(_) => Ok(()),
             }
         });
-        // A compilation that is still going on must not keep the process.
+        // Whatever blocks must not keep the process.
         runtime.shutdown_timeout(Duration::from_secs(1));
         done
     });
@@ -48,7 +73,9 @@ async fn run(args: RunArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     let terminal = Terminal::default();
     terminal.start_log(args.host.log_format, &args.host.log)?;
     let client = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-    serve(client, &args.host, &terminal, stop).await
+    let tls = args.admin_tls_cert.zip(args.admin_tls_key);
+    let tcp = args.admin_address.map(|address| TcpSettings { address, tls });
+    serve(client, &args.host, tcp, &terminal, stop).await
 }
 
 async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
@@ -64,7 +91,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
     tracing::info!(url, "embedded API server; `kubectl --server URL` reaches it");
     let mut config = kube::Config::new(url.parse().context("the embedded server's own address")?);
     config.default_retry = false;
-    serve(Client::try_from(config)?, &args.host, &terminal, stop).await?;
+    serve(Client::try_from(config)?, &args.host, None, &terminal, stop).await?;
     manifests.close().await;
     server.shutdown().await;
     Ok(())
@@ -72,7 +99,7 @@ async fn dev(args: DevArgs, stop: &mut StopSignal) -> anyhow::Result<()> {
 
 /// Fails if the module cannot be used.
 async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
-    let inspection = host::inspect::inspect(&args.module).await?;
+    let inspection = host::inspect::inspect(&compiler(&args.cache)?, &args.module).await?;
     let text = match args.json {
         true => serde_json::to_string(&inspection)? + "\n",
         false => inspection.to_string(),
@@ -82,6 +109,14 @@ async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(problem) => Err(anyhow::anyhow!("{}: {problem}", args.module.display())),
     }
+}
+
+fn compiler(args: &CacheArgs) -> anyhow::Result<Compiler> {
+    let mut settings = CompilerSettings::default();
+    if let Some(folder) = &args.cache_dir {
+        settings.cache = Some(folder.clone());
+    }
+    Ok(Compiler::new(GuestEngine::new().map_err(anyhow::Error::msg)?, settings))
 }
 
 fn new(args: &NewArgs) -> anyhow::Result<()> {
@@ -116,16 +151,32 @@ impl StopSignal {
 async fn serve(
     client: Client,
     args: &HostArgs,
+    tcp: Option<TcpSettings>,
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let ceilings = match &args.limit_ceilings {
-        Some(file) => read_ceilings(file)?,
-        None => GuestLimits::MAX,
-    };
-    let host = Host::start(client, args.http, ceilings).await?;
+    let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
+    let modules = ModuleFetcher::new(policy.unwrap_or_default());
+    let compiler = compiler(&args.cache)?;
+    let ceilings = args.limit_ceilings.as_deref().map(read_ceilings).transpose()?;
+    let ceilings = ceilings.unwrap_or(GuestLimits::MAX);
+    let host = Host::start(client.clone(), compiler.clone(), modules, args.http, ceilings).await?;
+    if let Some(folder) = compiler.cache_folder()
+        && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
+    {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a module that the host dies of will be started again");
+    }
     tracing::info!(address = %host.http_address(), "/healthz, /readyz and /metrics");
-    host.load_directory(&args.handlers)?;
+    let settings = AdminSettings { socket: args.admin_socket.clone(), tcp };
+    let admin = AdminServer::start(&host, client, settings).await?;
+    if let Some(socket) = admin.socket() {
+        tracing::info!(socket = %socket.display(), "`informerd handlers` and the like");
+    }
+    if let Some(admin_address) = admin.address() {
+        tracing::info!(%admin_address, "the admin API, for whom the cluster's roles permit it");
+    }
+    host.follow_directory(&args.handlers).await?;
     tokio::select! {
         () = async {
             terminal.show_progress(host.handlers()).await;
@@ -135,6 +186,7 @@ async fn serve(
     }
     tracing::info!("stopping: running calls and what is queued may end");
     let informers = host.handlers().informers();
+    admin.stop().await;
     host.stop().await;
     let summary = summary(host.handlers(), &informers);
     // Nobody may be there to read it.

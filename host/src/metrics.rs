@@ -71,6 +71,12 @@ impl Collector for HandlersCollector {
         each("handler_running", "It is registered at its informers", Level, &|i| {
             (at(i).state == HandlerState::Running).into()
         })?;
+        each("handler_generation", "How often a module or a spec was put to work", Level, &|i| {
+            at(i).generation
+        })?;
+        each("handler_quarantined", "Its module failed too often", Level, &|i| {
+            matches!(at(i).state, HandlerState::Quarantined(_)).into()
+        })?;
         each("handler_synced", "It handled its initial lists", Level, &|i| {
             at(i).has_synced.into()
         })?;

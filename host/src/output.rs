@@ -92,10 +92,12 @@ pub fn summary(
         let state = match &status.state {
             HandlerState::Running => String::new(),
             HandlerState::Loading => " (never finished loading)".to_owned(),
-            HandlerState::Unreachable(problem) | HandlerState::UnknownKind(problem) => {
-                format!(" (waits: {problem})")
-            }
+            HandlerState::Unreachable(problem)
+            | HandlerState::UnknownKind(problem)
+            | HandlerState::UnknownSecret(problem) => format!(" (waits: {problem})"),
+            HandlerState::Forbidden(problem) => format!(" (forbidden: {problem})"),
             HandlerState::Failed(problem) => format!(" (not loaded: {problem})"),
+            HandlerState::Quarantined(reason) => format!(" (in quarantine: {reason})"),
         };
         let _ = writeln!(
             text,

@@ -106,7 +106,7 @@ mod tests {
     fn a_project_has_the_contract_and_its_own_name() {
         let parent = tempfile::tempdir().unwrap();
         for language in languages() {
-            let name = format!("my-{}", language.replace('_', "-"));
+            let name = format!("my-{language}");
             let folder = new_project(parent.path(), language, &name).unwrap();
             let readme = fs::read_to_string(folder.join("README.md")).unwrap();
             assert!(readme.starts_with(&format!("# {name}\n")), "{readme}");

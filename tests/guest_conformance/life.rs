@@ -4,9 +4,10 @@ use std::path::Path;
 
 use dev_api_server::{ApiServer, Settings};
 use host::handlers::HandlerState;
+use informer::ObjectKey;
 use kube::{Client, Config};
 use serde_json::Value;
-use tests::{TcpProxy, TestHost, deliveries_of, eventually, log_of};
+use tests::{HeldGuest, TcpProxy, TestHost, deliveries_of, eventually, log_of};
 
 use super::MINUTES;
 use super::journal::Journal;
@@ -45,6 +46,25 @@ impl Life {
         let spec = format!("{spec}  limits: {{ memory: 256Mi, cpuPerCall: 10s }}\n");
         let state = self.host.load(&self.handler, module.to_str().unwrap(), &spec).await;
         assert_eq!(state, HandlerState::Running);
+    }
+
+    /// Applies the first, and while the handler is in the middle of the call about it, the others: of these, the
+    /// cache has the last state when the handler is told of the first one.
+    pub(super) async fn apply_behind(&self, plural: &str, first: Value, others: &[Value]) {
+        let held = HeldGuest::hold(&self.handler);
+        self.apply(first);
+        eventually(&format!("{} is held", self.handler), MINUTES, || held.is_held()).await;
+        let informer = self.host.informer(plural);
+        let cache = informer.lister();
+        for manifest in others {
+            let applied = self.server.storage().apply(manifest.clone()).unwrap();
+            let text = |pointer| applied.pointer(pointer).and_then(Value::as_str).unwrap();
+            let name = text("/metadata/name");
+            let key = ObjectKey::new(Some(text("/metadata/namespace")), name);
+            let version = text("/metadata/resourceVersion");
+            let has_it = || cache.get(&key).is_some_and(|it| *it.resource_version == *version);
+            eventually(&format!("the cache has {name}"), MINUTES, has_it).await;
+        }
     }
 
     pub(super) fn apply(&self, manifest: Value) {

@@ -34,12 +34,12 @@ async fn every_hostile_guest_is_contained_and_leaves_nothing_behind() {
 
     // In the first round, whatever is made once and kept is made: threads, connections, the allocator's
     // pools. These may still grow a little afterwards; what is left behind grows each time.
-    let mut outcomes = neighbourhood.all_cases(0).await;
+    let mut outcomes = neighbourhood.all_cases().await;
     let mut usages = vec![ProcessUsage::now()];
     let mut is_settled = false;
     while !is_settled && usages.len() < ROUNDS_MAX {
         let before = usages[usages.len() - 1];
-        outcomes.extend(neighbourhood.all_cases(usages.len()).await);
+        outcomes.extend(neighbourhood.all_cases().await);
         let after = neighbourhood.settled_usage(before).await;
         is_settled = !grew(before, after);
         usages.push(after);
@@ -81,34 +81,34 @@ struct Neighbourhood {
 type Outcome = (&'static str, &'static str, Result<String, String>);
 
 impl Neighbourhood {
-    /// Plays the table; nothing is loaded before and after it. `round` tells apart the handlers' names.
-    async fn all_cases(&self, round: usize) -> Vec<Outcome> {
-        let good = format!("good-{round}");
+    /// Plays the table; nothing is loaded before and after it. Names are the same each time, since the host
+    /// keeps the last lines of handlers that have ended.
+    async fn all_cases(&self) -> Vec<Outcome> {
         for name in OBJECTS {
-            self.dev.apply(name, &good);
+            self.dev.apply(name, "at first");
         }
-        assert_eq!(self.host.load(&good, RECORDER, MAPS).await, HandlerState::Running);
+        assert_eq!(self.host.load(GOOD, RECORDER, MAPS).await, HandlerState::Running);
         let mut outcomes = Vec::new();
         for (index, case) in cases().iter().enumerate() {
-            let handler = format!("{}-{index}-{round}", case.number.to_lowercase());
-            let outcome = self.play(case, &handler, &good).await;
+            let handler = format!("{}-{index}", case.number.to_lowercase());
+            let outcome = self.play(case, &handler).await;
             outcomes.push((case.number, case.does, outcome));
             self.host.unload(&handler).await;
             forget_log_of(&handler);
         }
-        self.host.unload(&good).await;
-        forget_log_of(&good);
+        self.host.unload(GOOD).await;
+        forget_log_of(GOOD);
         // The API server is in this process, too, and remembers what was changed.
         self.dev.storage().compact();
         outcomes
     }
 
     /// Loads the guest, lets the objects change, and looks at what became of it and of its neighbour.
-    async fn play(&self, case: &Case, handler: &str, good: &str) -> Result<String, String> {
+    async fn play(&self, case: &Case, handler: &str) -> Result<String, String> {
         let wasm = hostile_guest(case.guest, &case.changes);
         let begin = Instant::now();
         let state = match self.host.begin_load_bytes(handler, &wasm, &case.spec) {
-            Ok(()) => self.host.host.handlers().loaded(handler).await.unwrap(),
+            Ok(()) => self.host.host.handlers().settled(handler).await.unwrap(),
             Err(problem) => HandlerState::Failed(problem),
         };
         let seen = match (&state, case.expected) {
@@ -128,8 +128,8 @@ impl Neighbourhood {
         };
         let (holds, outcome, status) = seen;
         holds.ok_or_else(|| format!("other than expected: {outcome}"))?;
-        self.is_told_everything(good).await?;
-        let told = deliveries_of(good);
+        self.is_told_everything(GOOD).await?;
+        let told = deliveries_of(GOOD);
         assert_chain(&told);
         if let Some(failed) = told.iter().find(|it| !it.ok) {
             return Err(format!("the good handler failed: {failed:?}"));
@@ -137,7 +137,7 @@ impl Neighbourhood {
         self.answers().await?;
         if let Some(status) = status {
             // What was dropped of its log is told at the latest when it is gone.
-            self.host.host.handlers().unload(handler, Duration::ZERO).await;
+            self.host.host.handlers().remove(handler, Duration::ZERO).await;
             let (failed, merged) = (status.counts.failed, status.counts.merged);
             let seen = Seen { handler, failed, merged, elapsed: begin.elapsed() };
             while let Err(problem) = (case.also)(&seen) {
@@ -253,6 +253,8 @@ fn grew(before: ProcessUsage, after: ProcessUsage) -> bool {
         || after.threads > before.threads
         || after.children > 0
 }
+
+const GOOD: &str = "good";
 
 /// Guests attack at those that begin with `b`.
 const OBJECTS: [&str; 3] = ["bad-0", "fine-0", "fine-1"];

@@ -1,11 +1,12 @@
 //! The host's log, kept by handler. Tests run in one process and tell their handlers apart by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{LazyLock, Mutex, Once};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, Once};
+use std::time::Instant;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -35,9 +36,13 @@ pub struct Said {
 
 #[derive(Default)]
 struct Kept {
-    logged: Vec<Logged>,
+    logged: Vec<(Instant, Logged)>,
     problems: Vec<String>,
+    audited: Vec<Fields>,
 }
+
+/// Handlers whose guest waits in the line that it logs.
+static HELD: LazyLock<(Mutex<HashSet<String>>, Condvar)> = LazyLock::new(Default::default);
 
 static KEPT: LazyLock<Mutex<HashMap<String, Kept>>> = LazyLock::new(Mutex::default);
 
@@ -58,6 +63,11 @@ pub fn capture_log() {
 
 /// Everything that was logged about a handler so far, oldest first.
 pub fn log_of(handler: &str) -> Vec<Logged> {
+    kept(handler, |kept| kept.logged.iter().map(|(_, line)| line.clone()).collect())
+}
+
+/// As [`log_of`], with when each line was logged.
+pub fn timed_log_of(handler: &str) -> Vec<(Instant, Logged)> {
     kept(handler, |kept| kept.logged.clone())
 }
 
@@ -80,6 +90,35 @@ pub fn fields_said_by(handler: &str) -> Vec<String> {
     said(handler).filter_map(|said| said.fields).collect()
 }
 
+/// Stops a handler's guest in the next line that it logs, and so in the middle of a call, until this is dropped.
+pub struct HeldGuest {
+    handler: String,
+    said: usize,
+}
+
+impl HeldGuest {
+    pub fn hold(handler: &str) -> Self {
+        held().insert(handler.to_owned());
+        Self { handler: handler.to_owned(), said: said(handler).count() }
+    }
+
+    /// Whether it has come that far.
+    pub fn is_held(&self) -> bool {
+        said(&self.handler).count() > self.said
+    }
+}
+
+impl Drop for HeldGuest {
+    fn drop(&mut self) {
+        held().remove(&self.handler);
+        HELD.1.notify_all();
+    }
+}
+
+fn held() -> MutexGuard<'static, HashSet<String>> {
+    HELD.0.lock().expect("no test panics while it holds the list")
+}
+
 fn said(handler: &str) -> impl Iterator<Item = Said> {
     log_of(handler).into_iter().filter_map(|line| match line {
         Logged::Said(said) => Some(said),
@@ -90,6 +129,11 @@ fn said(handler: &str) -> impl Iterator<Item = Said> {
 /// What the host reported about loading a handler.
 pub fn problems_of(handler: &str) -> Vec<String> {
     kept(handler, |kept| kept.problems.clone())
+}
+
+/// The fields of the audit's lines about a handler.
+pub fn audited(handler: &str) -> Vec<HashMap<&'static str, String>> {
+    kept(handler, |kept| kept.audited.clone())
 }
 
 /// Forgets all that was logged about a handler, so that the memory of this process can be told apart.
@@ -112,17 +156,31 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut fields = Collected::default();
         event.record(&mut fields);
         let Some(handler) = fields.0.get("handler").cloned() else { return };
-        let mut all = KEPT.lock().expect("no test panics while it holds the log");
-        let kept = all.entry(handler).or_default();
-        match event.metadata().target() {
-            "delivery" => kept.logged.push(Logged::Delivered(Delivery::read(fields.0))),
-            "guest" => kept.logged.push(Logged::Said(Said {
-                level: *event.metadata().level(),
+        let target = event.metadata().target();
+        keep(&handler, event.metadata(), fields);
+        if target == "guest" {
+            let wait = |held: &mut HashSet<String>| held.contains(&handler);
+            drop(HELD.1.wait_while(held(), wait).expect("no test panics while it holds the list"));
+        }
+    }
+}
+
+fn keep(handler: &str, metadata: &Metadata<'_>, mut fields: Collected) {
+    let mut all = KEPT.lock().expect("no test panics while it holds the log");
+    let kept = all.entry(handler.to_owned()).or_default();
+    let now = Instant::now();
+    match metadata.target() {
+        "delivery" => kept.logged.push((now, Logged::Delivered(Delivery::read(fields.0)))),
+        "guest" => {
+            let said = Said {
+                level: *metadata.level(),
                 message: fields.0.remove("message").unwrap_or_default(),
                 fields: fields.0.remove("fields"),
-            })),
-            _ => kept.problems.extend(fields.0.remove("problem")),
+            };
+            kept.logged.push((now, Logged::Said(said)));
         }
+        "audit" => kept.audited.push(fields.0),
+        _ => kept.problems.extend(fields.0.remove("problem")),
     }
 }
 

@@ -57,30 +57,37 @@ impl Delivery {
 /// Per object: an add only of what is absent, an update from the state given last, a deletion only
 /// of what is present; another uid is another object. Versions grow.
 pub fn assert_chain(deliveries: &[Delivery]) {
+    let breaks = chain_breaks(deliveries);
+    assert!(breaks.is_empty(), "{}", breaks.join("\n"));
+}
+
+/// Where a history breaks what [`assert_chain`] says.
+pub fn chain_breaks(deliveries: &[Delivery]) -> Vec<String> {
     let mut present: HashMap<(&str, &str), &Delivery> = HashMap::new();
+    let mut breaks = Vec::new();
     for delivery in deliveries.iter().filter(|it| it.ok && it.event != Event::Synced) {
         let key = (delivery.resource.as_str(), delivery.key.as_str());
-        let before = present.get(&key).copied();
-        match delivery.event {
-            Event::Add => {
-                assert!(before.is_none(), "added twice: {before:?} then {delivery:?}");
-                present.insert(key, delivery);
+        let before = present.remove(&key);
+        let problem = match (delivery.event, before) {
+            (Event::Add, Some(_)) => Some("added twice"),
+            (Event::Update | Event::Delete, None) => Some("not added before"),
+            (Event::Update, Some(before)) if before.rv != delivery.old_rv => {
+                Some("old is not what was given last")
             }
-            Event::Update => {
-                let before = before.unwrap_or_else(|| panic!("updated unseen: {delivery:?}"));
-                assert_eq!(before.rv, delivery.old_rv, "old is not what was given last");
-                assert_eq!(before.uid, delivery.uid, "an update to another object");
-                assert!(number(&before.rv) < number(&delivery.rv), "back in time: {delivery:?}");
-                present.insert(key, delivery);
+            (Event::Update, Some(before)) if number(&before.rv) >= number(&delivery.rv) => {
+                Some("back in time")
             }
-            Event::Delete => {
-                let before = before.unwrap_or_else(|| panic!("deleted unseen: {delivery:?}"));
-                assert_eq!(before.uid, delivery.uid, "the deletion of another object");
-                present.remove(&key);
+            (Event::Update | Event::Delete, Some(before)) if before.uid != delivery.uid => {
+                Some("another object")
             }
-            Event::Synced => {}
+            _ => None,
+        };
+        breaks.extend(problem.map(|problem| format!("{problem}: {before:?}, then {delivery:?}")));
+        if delivery.event != Event::Delete {
+            present.insert(key, delivery);
         }
     }
+    breaks
 }
 
 /// What a handler must believe to exist, by what it was told.

@@ -1,6 +1,7 @@
 //! An embedded API server, and hosts on it.
 
 use dev_api_server::{ApiServer, Settings, Storage};
+use host::modules::ModuleFetcher;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
@@ -16,8 +17,19 @@ impl Dev {
     }
 
     pub async fn host(&self) -> TestHost {
+        TestHost::start(self.client()).await
+    }
+
+    pub fn client(&self) -> Client {
         let config = Config::new(self.0.url().parse().expect("a URL"));
-        TestHost::start(Client::try_from(config).expect("a plain configuration")).await
+        Client::try_from(config).expect("a plain configuration")
+    }
+
+    /// As `host`, with what fetches modules.
+    pub async fn host_with(&self, modules: ModuleFetcher) -> TestHost {
+        let config = Config::new(self.0.url().parse().expect("a URL"));
+        let client = Client::try_from(config).expect("a plain configuration");
+        TestHost::start_with(client, modules).await
     }
 
     pub fn storage(&self) -> Storage {

@@ -1,12 +1,14 @@
 //! What the tests stand on: a host in this process, what its handlers were told, writers, faults;
 //! client-go beside it, and whether what both were told follows from what happened.
 
+mod binary;
 mod captured_log;
 mod deliveries;
 mod dev;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
+mod https_server;
 mod scripted_server;
 mod client_go;
 mod server_history;
@@ -15,15 +17,17 @@ mod process_usage;
 mod explanation;
 mod merged_deliveries;
 
+pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
-    Logged, Said, capture_log, deliveries_of, fields_said_by, forget_log_of, log_of, problems_of,
-    said_by,
+    HeldGuest, Logged, Said, audited, capture_log, deliveries_of, fields_said_by, forget_log_of,
+    log_of, problems_of, said_by, timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
-pub use deliveries::{Delivery, Event, assert_chain, final_view};
+pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use hostile_guest::hostile_guest;
+pub use https_server::{HttpsServer, Reply, certificate};
 pub use merged_deliveries::explain_merges;
 pub use process_usage::ProcessUsage;
 pub use scripted_server::{Answer, Request, ScriptedServer};

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use host::guest::GuestLimits;
 use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
+use host::modules::{FetchPolicy, ModuleFetcher};
 use informer::SharedInformer;
 use kube::Client;
 use tempfile::TempDir;
 
+use crate::binary::compiler;
 use crate::captured_log::capture_log;
 
 /// A running host; stopped when it is dropped.
@@ -21,9 +23,16 @@ pub struct TestHost {
 
 impl TestHost {
     pub async fn start(client: Client) -> Self {
+        Self::start_with(client, ModuleFetcher::new(FetchPolicy::default())).await
+    }
+
+    /// As `start`, with what fetches modules.
+    pub async fn start_with(client: Client, modules: ModuleFetcher) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host = Host::start(client, http, GuestLimits::MAX).await.expect("the host starts");
+        let (compiler, ceilings) = (compiler().clone(), GuestLimits::MAX);
+        let host = Host::start(client, compiler, modules, http, ceilings).await;
+        let host = host.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 
@@ -31,7 +40,7 @@ impl TestHost {
     /// went.
     pub async fn load(&self, name: &str, wasm: &str, spec: &str) -> HandlerState {
         self.begin_load(name, wasm, spec);
-        self.host.handlers().loaded(name).await.expect("it was loaded")
+        self.host.handlers().settled(name).await.expect("it was loaded")
     }
 
     /// As `load`, without waiting.
@@ -44,9 +53,18 @@ impl TestHost {
     pub fn begin_load_bytes(&self, name: &str, wasm: &[u8], spec: &str) -> Result<(), String> {
         let module = self.directory.path().join(format!("{name}.wasm"));
         fs::write(module, wasm).expect("the folder is writable");
+        self.begin_load_of(name, &format!("{{ path: {name}.wasm }}"), spec)
+    }
+
+    /// As `begin_load`, with what follows `module:` in its YAML.
+    pub fn begin_load_from(&self, name: &str, module: &str, spec: &str) {
+        self.begin_load_of(name, module, spec).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn begin_load_of(&self, name: &str, module: &str, spec: &str) -> Result<(), String> {
         let yaml = format!(
             "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
-             spec:\n  module: {{ path: {name}.wasm }}\n{spec}"
+             spec:\n  module: {module}\n{spec}"
         );
         let file = self.directory.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).expect("the folder is writable");
@@ -55,13 +73,13 @@ impl TestHost {
             return Err(error.to_string());
         }
         let handler = handlers.into_iter().find(|handler| handler.name == name);
-        assert!(self.host.handlers().load(handler.expect("it is there")), "{name} is taken");
+        self.host.handlers().apply(handler.expect("it is there")).expect("the name is free");
         Ok(())
     }
 
     /// Removes a handler, if it was loaded, and its files. What is queued for it is not delivered.
     pub async fn unload(&self, name: &str) {
-        self.host.handlers().unload(name, Duration::ZERO).await;
+        self.host.handlers().remove(name, Duration::ZERO).await;
         for file in [format!("{name}.yaml"), format!("{name}.wasm")] {
             fs::remove_file(self.directory.path().join(file)).expect("it was loaded");
         }

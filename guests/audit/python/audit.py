@@ -8,7 +8,7 @@ import json
 from typing import Optional
 
 import informerd_handler as informerd
-from informerd_handler import Object, Watch, cache, log
+from informerd_handler import Object, Watch, cache, config, log
 
 from failing import Failing
 from settings import Detail, Settings, watched
@@ -54,7 +54,9 @@ class Audit(informerd.Handler):
 
     def on_synced(self) -> None:
         # An error of the cache is a permanent failure, unless it is caught.
-        sizes = [len(page) for page in cache.pages(*watched(), size=self.settings.page)]
+        labels = config.get_string("labelSelector") or ""
+        pages = cache.pages(*watched(), labels=labels, size=self.settings.page)
+        sizes = [len(page) for page in pages]
         log.info("synced", seq=self.next_seq(), objects=sum(sizes), pages=len(sizes))
 
     def fail_on_request(self, object: Object) -> None:

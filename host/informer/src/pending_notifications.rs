@@ -7,7 +7,8 @@
 //!
 //! Three places: `ready` in order of arrival; `parked`, objects whose delivery failed, waiting for
 //! their next attempt or, as dead letters, for a newer state; and the one being delivered. Newer
-//! notifications of a parked object merge into it, so the order per object always holds.
+//! notifications of a parked object merge into it, so the order per object always holds. A handler
+//! that replaces another one begins with what that one was not told (`succession`).
 //!
 //! client-go: the ring in `processorListener`, which has no bound and no retries.
 
@@ -19,6 +20,11 @@ use tokio::time::Instant;
 
 use crate::event_handler::{Delivery, Handled, Notification};
 use crate::object::ObjectKey;
+
+mod dead_letters;
+mod succession;
+
+pub use dead_letters::{DeadLetter, GONE_DEAD_LETTERS_MAX};
 
 /// How one handler is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,22 +56,6 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait that a handler can ask for: a day. Beyond it, times would not be representable.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Dead letters are bounded by the objects that exist, and by this many that do not any more.
-pub const GONE_DEAD_LETTERS_MAX: usize = 1000;
-
-/// An object whose delivery has failed for good. A newer state of it is delivered again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Which object.
-    pub key: ObjectKey,
-    /// The state that was not delivered.
-    pub resource_version: String,
-    /// Why the last attempt failed.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u32,
-}
-
 /// What the listener's task should do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -88,11 +78,19 @@ pub(crate) struct PendingNotifications {
     parked: HashMap<ObjectKey, Parked>,
     /// The dead letters of objects that are gone, by arrival: no newer state will come for them.
     gone: BTreeMap<u64, ObjectKey>,
+    /// What was told last of the objects whose dead letters were purged, until they are told of again.
+    purged: HashMap<ObjectKey, Parked>,
+    /// Objects that the handler before this one may have been told of, and this one not yet: the
+    /// arrival of their additions.
+    inherited: HashMap<ObjectKey, u64>,
     /// The parked objects that will be tried again, by time.
     due: BTreeSet<(Instant, ObjectKey)>,
     delivering: Option<Delivering>,
     /// Where `Synced` stands: after everything that arrived before it.
     synced: Option<SyncedMarker>,
+    /// It was handled once, or has failed for good.
+    has_synced: bool,
+    paused: bool,
     closed: bool,
     counts: DeliveryCounts,
 }
@@ -173,6 +171,9 @@ impl PendingNotifications {
     /// The next delivery; [`PendingNotifications::finish`] must follow it.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         debug_assert!(self.delivering.is_none(), "one delivery at a time");
+        if self.paused {
+            return if self.closed { Next::Closed } else { Next::Wait(None) };
+        }
         loop {
             if let Some(delivery) = self.next_due(now).or_else(|| self.next_synced(now)) {
                 return Next::Deliver(delivery);
@@ -194,8 +195,10 @@ impl PendingNotifications {
         let delivering = self.delivering.take().expect("a delivery is running");
         let (after, reason, retryable) = match handled {
             Handled::Done => {
-                self.counts.delivered +=
-                    u64::from(delivering.delivery.notification.key().is_some());
+                match delivering.delivery.notification.key() {
+                    Some(_) => self.counts.delivered += 1,
+                    None => self.has_synced = true,
+                }
                 self.unblock(delivering, now);
                 return None;
             }
@@ -210,6 +213,29 @@ impl PendingNotifications {
         wait
     }
 
+    /// While paused, nothing more is delivered; if closed too, never again.
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// For what comes from now on: what is queued stays, what waits for a retry keeps its time.
+    pub(crate) fn set_policy(&mut self, policy: DeliveryPolicy) {
+        self.policy = policy;
+    }
+
+    /// Another `Synced` after everything that is queued, unless one is to come anyway.
+    pub(crate) fn sync_again(&mut self) {
+        let delivering = self.delivering.as_ref().map(|it| &it.delivery.notification);
+        let comes = self.synced.is_some() || delivering == Some(&Notification::Synced);
+        if self.has_synced && !comes {
+            self.push(Notification::Synced);
+        }
+    }
+
     /// Nothing more is taken in; what is there is still delivered.
     pub(crate) fn close(&mut self) {
         self.closed = true;
@@ -217,35 +243,6 @@ impl PendingNotifications {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// Tries the dead letters again, of one object or of all; gives how many.
-    pub(crate) fn retry_dead_letters(&mut self, key: Option<&ObjectKey>, now: Instant) -> usize {
-        let mut count = 0;
-        for (parked_key, parked) in &mut self.parked {
-            if parked.due.is_none() && key.is_none_or(|key| key == parked_key) {
-                parked.due = Some(now);
-                parked.attempts = 0;
-                self.gone.remove(&parked.arrival);
-                self.due.insert((now, parked_key.clone()));
-                count += 1;
-            }
-        }
-        count
-    }
-
-    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
-        let dead = self.parked.iter().filter(|(_, parked)| parked.due.is_none());
-        let mut dead_letters: Vec<DeadLetter> = dead
-            .map(|(key, parked)| DeadLetter {
-                key: key.clone(),
-                resource_version: parked.resource_version(),
-                reason: parked.reason.clone(),
-                attempts: parked.attempts,
-            })
-            .collect();
-        dead_letters.sort_by(|a, b| a.key.cmp(&b.key));
-        dead_letters
     }
 
     pub(crate) fn counts(&self) -> DeliveryCounts {
@@ -257,10 +254,6 @@ impl PendingNotifications {
         let due = self.parked.values().filter(|parked| parked.due.is_some());
         let delivering = self.delivering.as_ref().map_or(0, |it| 1 + it.followers.len());
         self.ready.len() + due.map(|parked| parked.notifications.len()).sum::<usize>() + delivering
-    }
-
-    pub(crate) fn dead_letter_count(&self) -> usize {
-        self.parked.len() - self.due.len()
     }
 
     fn insert_ready(&mut self, arrival: u64, notification: Notification) {
@@ -284,8 +277,15 @@ impl PendingNotifications {
 
     fn merge_ready(&mut self, arrival: u64, notification: Notification) {
         let Some(waiting) = self.remove_ready(arrival) else { return };
-        match merge(waiting, notification, false) {
-            Merged::Into(merged) => self.insert_ready(arrival, merged),
+        let attempted = self.is_inherited(&waiting, arrival);
+        match merge(waiting, notification, attempted) {
+            Merged::Into(merged) => {
+                if attempted && let Notification::Deleted { last, .. } = &merged {
+                    // It is owed by itself now.
+                    self.inherited.remove(&last.key);
+                }
+                self.insert_ready(arrival, merged);
+            }
             Merged::Cancelled => {}
             Merged::Apart(waiting, notification) => {
                 self.insert_ready(arrival, waiting);
@@ -300,6 +300,9 @@ impl PendingNotifications {
         let arrival = *self.ready.first_key_value()?.0;
         let notification = self.remove_ready(arrival)?;
         let key = notification.key()?.clone();
+        if let Some(told) = self.purged.remove(&key) {
+            self.parked.insert(key.clone(), told);
+        }
         let Some(parked) = self.parked.get_mut(&key) else {
             return Some(self.start(arrival, notification, 1, VecDeque::new()));
         };
@@ -334,6 +337,9 @@ impl PendingNotifications {
         attempt: u32,
         followers: VecDeque<Notification>,
     ) -> Delivery {
+        if let Some(key) = notification.key() {
+            self.inherited.remove(key);
+        }
         let delivery = Delivery { notification, attempt };
         self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });
         delivery
@@ -354,6 +360,7 @@ impl PendingNotifications {
         let Delivery { notification, attempt: attempts } = delivery;
         let Some(key) = notification.key().cloned() else {
             self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts, due });
+            self.has_synced |= due.is_none();
             return;
         };
         notifications.push_front(notification);
@@ -421,11 +428,6 @@ impl Parked {
             }
         }
         true
-    }
-
-    fn resource_version(&self) -> String {
-        let newest = self.notifications.back().and_then(Notification::object);
-        newest.map_or_else(String::new, |object| object.resource_version.to_string())
     }
 }
 

@@ -30,8 +30,27 @@ use crate::status::InformerCounters;
 
 /// What others ask of the process loop while it runs.
 pub(crate) enum Command {
-    AddListener { queue: ListenerQueue, resync_period: Option<Duration> },
-    AddIndex { name: String, index_func: IndexFunc, added: AnswerSender },
+    AddListener {
+        queue: ListenerQueue,
+        resync_period: Option<Duration>,
+    },
+    /// If `replaced` is dropped instead, the informer has ended.
+    ReplaceListener {
+        old: ListenerQueue,
+        new: ListenerQueue,
+        resync_period: Option<Duration>,
+        drain: Duration,
+        replaced: oneshot::Sender<()>,
+    },
+    SetResyncPeriod {
+        queue: ListenerQueue,
+        resync_period: Option<Duration>,
+    },
+    AddIndex {
+        name: String,
+        index_func: IndexFunc,
+        added: AnswerSender,
+    },
 }
 
 type AnswerSender = oneshot::Sender<Result<(), IndexError>>;
@@ -160,8 +179,10 @@ impl<Q: Queue> ProcessLoop<Q> {
         self.shared_processor.close();
         self.commands.close();
         while let Some(command) = self.commands.recv().await {
-            if let Command::AddListener { queue, .. } = command {
-                queue.close();
+            if let Command::AddListener { queue: new, .. } | Command::ReplaceListener { new, .. } =
+                command
+            {
+                new.close();
             }
         }
     }
@@ -197,6 +218,15 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn obey(&mut self, command: Command) {
         match command {
             Command::AddListener { queue, resync_period } => self.join(queue, resync_period),
+            Command::ReplaceListener { old, new, resync_period, drain, replaced } => {
+                old.close_within(drain);
+                self.succeed(&old, new, resync_period);
+                // The registration may have been dropped; the old one is replaced all the same.
+                let _ = replaced.send(());
+            }
+            Command::SetResyncPeriod { queue, resync_period } => {
+                self.shared_processor.set_resync_period(&queue, resync_period);
+            }
             Command::AddIndex { name, index_func, added } => {
                 // Nobody waits for the answer any more: the index is there all the same.
                 let _ = added.send(self.indexer.add_index(&name, index_func));
@@ -215,6 +245,19 @@ impl<Q: Queue> ProcessLoop<Q> {
             queue.push(Notification::Synced);
         }
         self.shared_processor.add_listener(queue, resync_period);
+    }
+
+    /// One handler takes in nothing more, and another one joins, with nothing in between.
+    fn succeed(
+        &mut self,
+        old: &ListenerQueue,
+        new: ListenerQueue,
+        resync_period: Option<Duration>,
+    ) {
+        let arrivals = old.pending().arrivals();
+        new.pending().count_on_from(arrivals);
+        self.join(new.clone(), resync_period);
+        new.pending().expect_told();
     }
 
     fn resync(&mut self) {

@@ -10,6 +10,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
@@ -27,14 +28,32 @@ struct Shared {
     pending: Mutex<PendingNotifications>,
     changed: Notify,
     has_synced: watch::Sender<bool>,
+    /// When the task ends, whatever is left.
+    cut_off_at: watch::Sender<Option<Instant>>,
+    /// Whom this one replaces, until it has taken over what was left.
+    predecessor: Mutex<Option<Predecessor>>,
+}
+
+/// A listener that is replaced.
+#[derive(Clone)]
+pub(crate) struct Predecessor {
+    pub(crate) queue: ListenerQueue,
+    /// Closed when its task has ended, however it did.
+    pub(crate) ended: watch::Receiver<()>,
 }
 
 impl ListenerQueue {
     pub(crate) fn new(policy: DeliveryPolicy) -> Self {
+        Self::succeeding(None, policy)
+    }
+
+    pub(crate) fn succeeding(predecessor: Option<Predecessor>, policy: DeliveryPolicy) -> Self {
         Self(Arc::new(Shared {
             pending: Mutex::new(PendingNotifications::new(policy)),
             changed: Notify::new(),
             has_synced: watch::Sender::new(false),
+            cut_off_at: watch::Sender::new(None),
+            predecessor: Mutex::new(predecessor),
         }))
     }
 
@@ -51,6 +70,16 @@ impl ListenerQueue {
         self.0.changed.notify_one();
     }
 
+    /// As [`ListenerQueue::close`], and after this long the task ends all the same.
+    pub(crate) fn close_within(&self, drain: Duration) {
+        self.close();
+        // A time that no clock can show never comes.
+        let Some(at) = Instant::now().checked_add(drain) else { return };
+        self.0.cut_off_at.send_modify(|cut_off_at| {
+            *cut_off_at = Some(cut_off_at.map_or(at, |nearer| nearer.min(at)));
+        });
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.pending().is_closed()
     }
@@ -65,6 +94,48 @@ impl ListenerQueue {
         self.0.changed.notify_one();
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Waits until the listener before this one has ended, and takes over what it left. If that
+    /// one was itself still waiting, this begins with the one before it: a task may be cut off
+    /// while it waits, and what it would have taken over must not end with it.
+    pub(crate) async fn succeed(&self) {
+        let mut successors = vec![self.clone()];
+        while let Some(Predecessor { queue, .. }) = successors.last().and_then(Self::predecessor) {
+            successors.push(queue);
+        }
+        for successor in successors.iter().rev() {
+            let Some(Predecessor { mut ended, .. }) = successor.predecessor() else { continue };
+            // Nothing is ever sent.
+            while ended.changed().await.is_ok() {}
+            successor.take_over();
+        }
+    }
+
+    fn take_over(&self) {
+        // Held to the end: whoever finds nobody here finds what was left in the queue.
+        let mut predecessor = self.0.predecessor.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Predecessor { queue, .. }) = predecessor.take() {
+            let left = queue.pending().left();
+            self.pending().inherit(left, Instant::now());
+        }
+    }
+
+    fn predecessor(&self) -> Option<Predecessor> {
+        self.0.predecessor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn cut_off(&self) {
+        let mut cut_off_at = self.0.cut_off_at.subscribe();
+        // The sender is held here, so this ends when there is a time.
+        let at = cut_off_at.wait_for(Option::is_some).await.ok().and_then(|at| *at);
+        if let Some(at) = at {
+            sleep_until(at).await;
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
@@ -75,12 +146,21 @@ impl ListenerQueue {
     }
 }
 
-/// Delivers what is queued until the queue is closed and drained.
+/// Delivers what is queued until the queue is closed and drained, or cut off.
 pub(crate) async fn run<H: ResourceEventHandler>(queue: ListenerQueue, mut handler: H) {
+    // In this order: a handler that is always ready would leave no turn to the clock.
+    tokio::select! {
+        biased;
+        () = queue.cut_off() => {}
+        () = deliver_each(&queue, &mut handler) => {}
+    }
+}
+
+async fn deliver_each<H: ResourceEventHandler>(queue: &ListenerQueue, handler: &mut H) {
     loop {
         let next = queue.pending().next(Instant::now());
         match next {
-            Next::Deliver(delivery) => deliver(&queue, &mut handler, &delivery).await,
+            Next::Deliver(delivery) => deliver(queue, handler, &delivery).await,
             Next::Wait(None) => queue.0.changed.notified().await,
             Next::Wait(Some(due)) => tokio::select! {
                 () = queue.0.changed.notified() => {}

@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
 
 use crate::delta_fifo::DeltaFifo;
 use crate::event_handler::ResourceEventHandler;
 use crate::indexer::{IndexError, IndexFunc, Indexer, Lister};
 use crate::lister_watcher::ListerWatcher;
-use crate::object::ObjectKey;
-use crate::pending_notifications::{DeadLetter, DeliveryCounts, DeliveryPolicy};
+use crate::pending_notifications::DeliveryPolicy;
 use crate::process_loop::{Command, ProcessLoop};
 use crate::processor_listener::{self, ListenerQueue};
 use crate::queue::{Queue, QueueKind, TransformFunc};
@@ -28,6 +26,10 @@ use crate::real_fifo::{RealFifo, RealFifoOptions};
 use crate::reflector::{REFLECTED_MAX, Reflector};
 use crate::shared_processor::SharedProcessor;
 use crate::status::{InformerCounters, ReflectorStatus};
+
+mod handler_registration;
+
+pub use handler_registration::HandlerRegistration;
 
 /// A running informer; clones are handles to the same one. It runs until
 /// [`SharedInformer::stop`], or until the last handle and registration are dropped.
@@ -80,6 +82,8 @@ pub struct HandlerOptions {
     /// The handler gets every object again, as an update that changes nothing, this often. At least
     /// one second; none or zero: never.
     pub resync_period: Option<Duration>,
+    /// It is told nothing before [`HandlerRegistration::set_paused`] says so.
+    pub paused: bool,
     /// Where the handler's task runs; none: where the caller runs.
     pub runtime: Option<Handle>,
 }
@@ -145,19 +149,11 @@ impl SharedInformer {
         handler: H,
         options: HandlerOptions,
     ) -> HandlerRegistration {
-        let HandlerOptions { delivery, resync_period, runtime } = options;
-        let queue = ListenerQueue::new(delivery);
-        let runtime = runtime.unwrap_or_else(Handle::current);
-        let (running, ended) = watch::channel(());
+        let queue = ListenerQueue::new(options.delivery.clone());
         let listener = processor_listener::run(queue.clone(), handler);
-        let task = runtime.spawn(async move {
-            let _running = running;
-            listener.await;
-        });
-        let task = task.abort_handle();
+        let resync_period = options.resync_period;
         // Made first, so that the task ends if this call is given up.
-        let registration =
-            HandlerRegistration { queue: queue.clone(), task, ended, _informer: self.clone() };
+        let registration = HandlerRegistration::start(self, queue.clone(), &options, listener);
         let add = Command::AddListener { queue, resync_period };
         if self.0.commands.send(add).await.is_err() {
             // The informer has stopped: nothing will ever come.
@@ -221,78 +217,6 @@ impl SharedInformer {
 
     pub(crate) fn downgrade(&self) -> WeakInformer {
         WeakInformer(Arc::downgrade(&self.0))
-    }
-}
-
-/// One handler's place at one informer. Dropping it cuts the handler off without a drain.
-///
-/// client-go: `ResourceEventHandlerRegistration`.
-pub struct HandlerRegistration {
-    queue: ListenerQueue,
-    task: AbortHandle,
-    /// Closed when the task has ended, however it did.
-    ended: watch::Receiver<()>,
-    /// The informer runs while somebody is registered.
-    _informer: SharedInformer,
-}
-
-impl HandlerRegistration {
-    /// Whether the handler has handled its initial list, failures included.
-    pub fn has_synced(&self) -> bool {
-        *self.queue.has_synced().borrow()
-    }
-
-    /// Waits for [`HandlerRegistration::has_synced`]; false if the handler ends before, since it
-    /// was removed or the informer has stopped.
-    pub async fn wait_for_sync(&self) -> bool {
-        let (mut has_synced, mut ended) = (self.queue.has_synced(), self.ended.clone());
-        tokio::select! {
-            _ = has_synced.wait_for(|synced| *synced) => true,
-            _ = ended.changed() => self.has_synced(),
-        }
-    }
-
-    /// What has become of the notifications so far.
-    pub fn counts(&self) -> DeliveryCounts {
-        self.queue.pending().counts()
-    }
-
-    /// Notifications that have not been handled yet, dead letters not included.
-    pub fn pending(&self) -> usize {
-        self.queue.pending().len()
-    }
-
-    /// How many objects are dead letters.
-    pub fn dead_letter_count(&self) -> usize {
-        self.queue.pending().dead_letter_count()
-    }
-
-    /// The objects whose delivery has failed for good, sorted by key.
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.queue.pending().dead_letters()
-    }
-
-    /// Tries dead letters again, of one object or of all; gives how many.
-    pub fn retry_dead_letters(&self, key: Option<&ObjectKey>) -> usize {
-        let count = self.queue.pending().retry_dead_letters(key, Instant::now());
-        self.queue.wake();
-        count
-    }
-
-    /// Removes the handler: nothing new is queued, what is queued is delivered until the deadline,
-    /// then it is cut off, in the middle of a call if need be. Gives how many were not delivered.
-    pub async fn remove(&self, deadline: Duration) -> usize {
-        self.queue.close();
-        let _ = timeout(deadline, self.ended.clone().changed()).await;
-        self.task.abort();
-        self.queue.pending().len()
-    }
-}
-
-impl Drop for HandlerRegistration {
-    fn drop(&mut self) {
-        self.queue.close();
-        self.task.abort();
     }
 }
 

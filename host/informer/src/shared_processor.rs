@@ -34,15 +34,39 @@ struct Resync {
     syncing: bool,
 }
 
+impl Resync {
+    /// None if the period is zero.
+    fn every(asked: Duration) -> Option<Self> {
+        let period = asked.clamp(RESYNC_PERIOD_MIN, RESYNC_PERIOD_MAX);
+        (!asked.is_zero()).then(|| Self {
+            period,
+            next: Some(Instant::now() + period),
+            syncing: false,
+        })
+    }
+}
+
 impl SharedProcessor {
     /// Adds one, and forgets those that have been closed: nothing else may come that finds them.
     pub(crate) fn add_listener(&mut self, queue: ListenerQueue, resync_period: Option<Duration>) {
         self.listeners.retain(|listener| !listener.queue.is_closed());
-        let resync = resync_period.filter(|period| !period.is_zero()).map(|period| {
-            let period = period.clamp(RESYNC_PERIOD_MIN, RESYNC_PERIOD_MAX);
-            Resync { period, next: Some(Instant::now() + period), syncing: false }
-        });
+        let resync = resync_period.and_then(Resync::every);
         self.listeners.push(Listener { queue, resync });
+    }
+
+    /// Another period, which begins now; the same one goes on.
+    pub(crate) fn set_resync_period(
+        &mut self,
+        queue: &ListenerQueue,
+        resync_period: Option<Duration>,
+    ) {
+        let resync = resync_period.and_then(Resync::every);
+        if let Some(listener) = self.listeners.iter_mut().find(|it| it.queue.is_same(queue)) {
+            let period = |resync: &Option<Resync>| resync.as_ref().map(|it| it.period);
+            if period(&resync) != period(&listener.resync) {
+                listener.resync = resync;
+            }
+        }
     }
 
     /// Tells everybody, or with `is_sync` (old and new are the same state) those whose resync is

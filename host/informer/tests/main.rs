@@ -6,6 +6,7 @@ mod differences;
 mod objects;
 #[expect(dead_code, reason = "the unit tests use the rest")]
 mod recorder;
+mod replacing;
 mod scenarios;
 #[expect(dead_code, reason = "the unit tests use the rest")]
 mod scripted_server;

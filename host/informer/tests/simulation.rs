@@ -177,7 +177,7 @@ impl Simulation {
         };
         let period = Duration::from_secs(rng.u64(0..60));
         let resync_period = habits.resyncs.then_some(period);
-        let options = HandlerOptions { delivery, resync_period, runtime: None };
+        let options = HandlerOptions { delivery, resync_period, ..HandlerOptions::default() };
         let testimony = Testimony::default();
         let lister = self.informer.lister().clone();
         let in_order = (self.queue == QueueKind::InOrder).then(|| self.server.clone());

@@ -31,6 +31,19 @@ impl WatchedResource {
     }
 }
 
+impl WatchedResource {
+    /// The one name that its field selector leaves, if it does. The server takes it for the name of what is
+    /// listed and watched when it asks what the caller may do; so `resourceNames` of a Role allow it.
+    pub fn selected_name(&self) -> Option<&str> {
+        let mut terms = self.field_selector.split(',');
+        let name = terms.find_map(|term| term.strip_prefix("metadata.name="))?;
+        let name = name.strip_prefix('=').unwrap_or(name);
+        // What is escaped might end elsewhere.
+        let is_plain = !self.field_selector.contains('\\');
+        Some(name).filter(|name| is_plain && !name.is_empty() && !name.contains(['/', '%']))
+    }
+}
+
 impl fmt::Display for WatchedResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.api_version, self.kind.kind)?;
@@ -148,3 +161,36 @@ async fn unknown(client: &Client, api_version: String, kind: String) -> KindErro
 }
 
 const CLOSEST_KINDS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_selector_may_leave_one_name() {
+        let selected = |field_selector: &str| {
+            let resource = WatchedResource {
+                kind: ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&()),
+                namespace: None,
+                label_selector: String::new(),
+                field_selector: field_selector.to_owned(),
+                queue: QueueKind::Delta,
+            };
+            resource.selected_name().map(str::to_owned)
+        };
+        for selector in ["metadata.name=a", "metadata.name==a", "type=Opaque,metadata.name=a"] {
+            assert_eq!(selected(selector).as_deref(), Some("a"), "{selector}");
+        }
+        for selector in [
+            "",
+            "metadata.name=",
+            "metadata.name!=a",
+            "metadata.namespace=a",
+            "xmetadata.name=a",
+            r"type=\,metadata.name=a",
+            "metadata.name=a/b",
+        ] {
+            assert_eq!(selected(selector), None, "{selector}");
+        }
+    }
+}

@@ -151,7 +151,7 @@ fn is_function(name: &str, function: &str) -> bool {
 }
 
 /// Name and text of each file in `wit/`.
-const TEXTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+pub(super) const TEXTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 
 /// The canonical ABI's own prefix.
 const POST_RETURN: &str = "cabi_post_";

@@ -10,16 +10,18 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::bindings::HandlerModule;
+use super::handler_logs::HandlerLogs;
 use super::imports::GuestState;
 use super::limits::{BACKTRACE_FRAMES_MAX, FIBER_STACK, WASM_STACK};
 use super::slow_lane::SlowLane;
 
-/// Compiles and runs handler modules. Clones are the same engine.
+/// Runs handler modules. Clones are the same engine.
 #[derive(Clone)]
 pub struct GuestEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<GuestState>>,
     pub(super) slow_lane: SlowLane,
+    logs: HandlerLogs,
 }
 
 impl GuestEngine {
@@ -38,11 +40,22 @@ impl GuestEngine {
                 thread::sleep(EPOCH);
             }
         })?;
-        Ok(Self { engine, linker: Arc::new(linker), slow_lane: SlowLane::new() })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            slow_lane: SlowLane::new(),
+            logs: HandlerLogs::default(),
+        })
+    }
+
+    /// What all guests of this engine say.
+    pub fn logs(&self) -> &HandlerLogs {
+        &self.logs
     }
 }
 
-fn config() -> Config {
+/// Of the child that compiles, too: it must come to what runs here.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)

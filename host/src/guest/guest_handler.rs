@@ -6,7 +6,6 @@
 //! runs: in the listener's task, on the guests' own threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use informer::{Delivery, Handled, Notification, Object, ResourceEventHandler};
@@ -22,23 +21,17 @@ pub struct GuestHandler {
     handler: Arc<str>,
     kind: Arc<ApiResource>,
     guest: SharedGuest,
-    /// Watches of this handler whose initial list has not been handled yet, over all its places.
-    unsynced_watches: Arc<AtomicUsize>,
+    place: usize,
 }
 
 impl GuestHandler {
-    /// `unsynced_watches` is shared by all places of one handler and starts with their number.
-    pub fn new(
-        handler: &str,
-        kind: ApiResource,
-        guest: SharedGuest,
-        unsynced_watches: Arc<AtomicUsize>,
-    ) -> Self {
-        Self { handler: handler.into(), kind: kind.into(), guest, unsynced_watches }
+    /// `place` is one of those that the guest works for.
+    pub fn new(handler: &str, kind: ApiResource, guest: SharedGuest, place: usize) -> Self {
+        Self { handler: handler.into(), kind: kind.into(), guest, place }
     }
 
-    fn call(&self, notification: &Notification) -> Option<(&'static str, Call)> {
-        Some(match notification {
+    fn call(&self, notification: &Notification) -> (&'static str, Call) {
+        match notification {
             Notification::Added { object, in_initial_list } => (
                 "OnAdd",
                 Call::Add { object: self.object(object), in_initial_list: *in_initial_list },
@@ -50,16 +43,8 @@ impl GuestHandler {
                 "OnDelete",
                 Call::Delete { last: self.object(last), final_state_unknown: *final_state_unknown },
             ),
-            // The guest is told once, when the last of its watches has synced.
-            Notification::Synced => {
-                let others = |unsynced: usize| unsynced.checked_sub(1).filter(|others| *others > 0);
-                let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
-                match self.unsynced_watches.fetch_update(set, fetch, others) {
-                    Ok(_) => return None,
-                    Err(_) => ("OnSynced", Call::Synced),
-                }
-            }
-        })
+            Notification::Synced => ("OnSynced", Call::Synced),
+        }
     }
 
     fn object(&self, object: &Arc<Object>) -> CallObject {
@@ -106,8 +91,13 @@ const DELIVERY_LOG: &str = "delivery";
 
 impl ResourceEventHandler for GuestHandler {
     async fn handle(&mut self, delivery: &Delivery) -> Handled {
-        let Some((event, call)) = self.call(&delivery.notification) else { return Handled::Done };
-        let handled = match self.guest.call(call).await {
+        let (event, call) = self.call(&delivery.notification);
+        let answer = match self.guest.call(self.place, call).await {
+            Ok(None) => return Handled::Done,
+            Ok(Some(answer)) => Ok(answer),
+            Err(error) => Err(error),
+        };
+        let handled = match answer {
             Ok(Ok(())) => Handled::Done,
             Ok(Err(Failure::Retry(Retry { after_ms, reason }))) => {
                 let after = after_ms.map(|after_ms| Duration::from_millis(after_ms.into()));

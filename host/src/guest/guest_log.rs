@@ -1,7 +1,8 @@
 //! What a guest says: through the contract's `log`, and on standard output and error.
 //!
 //! in:   text, from anybody
-//! out:  lines of the host's log under the handler's name, as many as its [`LogBudget`] allows
+//! out:  lines of the host's log under the handler's name, as many as its [`LogBudget`] allows; and the same,
+//!       with those that the host's log does not show, in its [`HandlerLog`]
 //! runs: where the guest runs; and a task that sums up what was dropped, while there is something.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::bindings::informerd::handler::log::{Field, Level};
+use super::handler_logs::HandlerLog;
 use super::limits::GuestLimits;
 use super::log_budget::{
     LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, SUMMARY_PERIOD, fields_json, one_line,
@@ -27,6 +29,10 @@ pub(super) struct GuestLog(Arc<Shared>);
 struct Shared {
     handler: Box<str>,
     budget: Mutex<LogBudget>,
+    /// For lines that the host's log does not show: what nobody sees there takes nothing from what they do.
+    hidden_budget: Mutex<LogBudget>,
+    /// What was said last, for whoever asks for it.
+    kept: Arc<HandlerLog>,
     /// The last line on standard error: where a trap's reason is.
     last_words: Mutex<String>,
     /// Will sum up what was dropped since the last time.
@@ -34,10 +40,12 @@ struct Shared {
 }
 
 impl GuestLog {
-    pub(super) fn new(handler: &str, limits: &GuestLimits) -> Self {
+    pub(super) fn new(handler: &str, limits: &GuestLimits, kept: Arc<HandlerLog>) -> Self {
         Self(Arc::new(Shared {
             handler: handler.into(),
             budget: Mutex::new(LogBudget::new(limits, Instant::now())),
+            hidden_budget: Mutex::new(LogBudget::new(limits, Instant::now())),
+            kept,
             last_words: Mutex::default(),
             summary: Mutex::default(),
         }))
@@ -68,19 +76,18 @@ impl GuestLog {
         self.write(level, line, &[]);
     }
 
-    /// Lines that the operator does not want to see cost nothing, and are not counted.
     pub(super) fn write(&self, level: Level, message: &str, fields: &[Field]) {
         let handler = self.handler();
         macro_rules! line {
-            ($level:ident, $shown:ident) => {
-                if tracing::enabled!(target: GUEST_LOG, tracing::Level::$shown)
-                    && let Some((message, fields)) = self.admit(message, fields)
-                {
+            ($level:ident, $shown:ident) => {{
+                let is_shown = tracing::enabled!(target: GUEST_LOG, tracing::Level::$shown);
+                if let Some((message, fields)) = self.admit(is_shown, message, fields) {
+                    self.0.kept.write(stringify!($level), &message, fields.as_deref());
                     // Displayed, since a text of quotes is hard to read with each of them escaped.
                     let fields = fields.as_ref().map(tracing::field::display);
                     tracing::$level!(target: GUEST_LOG, handler, fields, "{message}");
                 }
-            };
+            }};
         }
         match level {
             Level::Trace => line!(trace, TRACE),
@@ -92,16 +99,22 @@ impl GuestLog {
     }
 
     /// The line as it is to be written; none if it is too much.
-    fn admit(&self, message: &str, fields: &[Field]) -> Option<(String, Option<String>)> {
+    fn admit(
+        &self,
+        is_shown: bool,
+        message: &str,
+        fields: &[Field],
+    ) -> Option<(String, Option<String>)> {
         let message = one_line(message, LINE_BYTES_MAX);
         let fields = fields.iter().map(|field| (&*field.name, &*field.value));
         let fields = fields_json(fields, LINE_BYTES_MAX - message.len());
         let bytes = message.len() + fields.as_ref().map_or(0, String::len);
-        let mut budget = lock(&self.0.budget);
+        let budget = if is_shown { &self.0.budget } else { &self.0.hidden_budget };
+        let mut budget = lock(budget);
         if budget.admit(bytes, Instant::now()) {
             return Some((message, fields));
         }
-        if budget.dropped() == 1 {
+        if is_shown && budget.dropped() == 1 {
             self.sum_up_later();
         }
         None
@@ -126,6 +139,7 @@ impl Shared {
         if dropped > 0 {
             let handler = &*self.handler;
             tracing::warn!(target: GUEST_LOG, handler, dropped, "log lines dropped: too many");
+            self.kept.write("warn", &format!("{dropped} log lines dropped: too many"), None);
         }
     }
 }

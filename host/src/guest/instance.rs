@@ -70,6 +70,9 @@ pub enum CallError {
     /// The instance that was to be called could not be made.
     #[error("failed to start again: {0}")]
     NotStarted(String),
+    /// The next generation of the handler is there, and the call had its time to end.
+    #[error("was cut off: the next generation of the handler takes over")]
+    Replaced,
     /// A command ended, although there is more to come.
     #[error("ended (exit status {status}) instead of reading the next line{last_words}")]
     Ended {

@@ -1,17 +1,18 @@
-//! A compiled handler module: bytes → checked, compiled and linked, ready to be instantiated.
+//! A compiled handler module: component → checked and linked, ready to be instantiated.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use ::compiler::CompileError;
 use informer::QueueKind;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::HandlerModulePre;
-use super::componentize;
+use super::compiler::compiled_here;
 use super::contract::{ContractVersion, Interfaces, Problems};
 use super::engine::GuestEngine;
 use super::imports::GuestState;
+use super::preparation::Refusal;
 use super::shared_guest::StartError;
 
 /// A module from which instances are made. Clones share it.
@@ -50,18 +51,12 @@ pub struct WatchDeclaration {
 /// Why a module cannot be used. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// Something else than wasm.
-    #[error("not a WebAssembly module: it starts with {start}, not with `\\0asm`")]
-    NotWasm {
-        /// The first bytes.
-        start: String,
-    },
-    /// What compilers without component tooling give, and not what a component can be made of.
-    #[error("a core module that is no handler: {0} (see wit/CORE-MODULES.md)")]
-    CoreModule(String),
-    /// Damaged, or it uses wasm features that are off here.
-    #[error("not a valid component: {0}")]
-    Invalid(String),
+    /// It is not one that is compiled.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be compiled.
+    #[error(transparent)]
+    NotCompiled(CompileError),
     /// A component that is no handler.
     #[error(
         "a component of another world than informerd:handler/handler-module@{version}: {problems}",
@@ -87,45 +82,41 @@ pub enum ModuleError {
 }
 
 impl GuestModule {
-    /// Checks, compiles and links a module of any form. Blocks for as long as compiling takes: a fraction
-    /// of a second for Rust, 20 s for a JavaScript or Python runtime.
+    /// Compiles a module in this process, without limits, and blocks for as long as it takes. Only for
+    /// modules that are trusted, as tests and measurements do; [`Compiler`](super::Compiler) is for others.
     pub fn compile(engine: &GuestEngine, wasm: &[u8]) -> Result<Self, ModuleError> {
-        Self::examine(engine, wasm).and_then(|(_, module)| module)
+        Self::link(engine, &compiled_here(&engine.engine, wasm)?).1
     }
 
-    /// As [`GuestModule::compile`]; of a component that is no handler, it still tells what it imports and
-    /// exports.
-    pub fn examine(
+    /// Checks and links a component. Of one that is no handler, it still tells what it imports and exports.
+    pub(super) fn link(
         engine: &GuestEngine,
-        wasm: &[u8],
-    ) -> Result<(Interfaces, Result<Self, ModuleError>), ModuleError> {
-        let wasm = match wasm {
-            [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Cow::Borrowed(wasm),
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-                Cow::Owned(componentize::component(wasm).map_err(ModuleError::CoreModule)?)
-            }
-            other => {
-                let start = other[..other.len().min(12)].escape_ascii().to_string();
-                return Err(ModuleError::NotWasm { start: format!("`{start}`") });
-            }
-        };
-        let component = Component::new(&engine.engine, &wasm)
-            .map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))?;
-        let interfaces = Interfaces::of(&engine.engine, &component);
-        let linked = link(engine, &component, &interfaces);
-        Ok((
-            interfaces.clone(),
-            linked.map(|linked| Self {
-                engine: engine.clone(),
-                linked: Arc::new(linked),
-                interfaces,
-            }),
-        ))
+        component: &Component,
+    ) -> (Interfaces, Result<Self, ModuleError>) {
+        let interfaces = Interfaces::of(&engine.engine, component);
+        let linked = link(engine, component, &interfaces);
+        let module = linked.map(|linked| Self {
+            engine: engine.clone(),
+            linked: Arc::new(linked),
+            interfaces: interfaces.clone(),
+        });
+        (interfaces, module)
     }
 
     /// What it imports and exports.
     pub fn interfaces(&self) -> &Interfaces {
         &self.interfaces
+    }
+}
+
+impl From<CompileError> for ModuleError {
+    fn from(error: CompileError) -> Self {
+        if let CompileError::Refused(said) = &error
+            && let Ok(refusal) = serde_json::from_slice(said)
+        {
+            return Self::Refused(refusal);
+        }
+        Self::NotCompiled(error)
     }
 }
 

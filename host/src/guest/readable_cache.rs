@@ -1,7 +1,8 @@
-//! What one handler may read of the informers' caches: the collections that it watches, and those that its
+//! What one handler may read of the informers' caches: the collections that it watches, and what of others its
 //! spec grants.
 //!
-//! Absent and forbidden look the same to the guest; what it asked for in vain is in the host's log.
+//! Absent and forbidden look the same to the guest, counts, cursors and errors included; what it asked for in
+//! vain is in the host's log.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -21,6 +22,8 @@ pub struct ReadableCollection {
     pub kind: Arc<ApiResource>,
     /// None: all namespaces, or a cluster-scoped kind.
     pub namespace: Option<String>,
+    /// The names of the objects in it that may be read; none: of all of them.
+    pub names: Option<BTreeSet<String>>,
     /// The cache; it has the [`OWNER_INDEX`].
     pub lister: Lister,
 }
@@ -55,7 +58,7 @@ impl ReadableCache {
         }
         let key = ObjectKey::new(namespace, name);
         let found = |of: &ReadableCollection| Some(of.call_object(of.lister.get(&key)?));
-        self.collections(api_version, kind, namespace).into_iter().find_map(found)
+        self.collections(api_version, kind, namespace, Some(name)).into_iter().find_map(found)
     }
 
     /// The objects after `cursor` that the selector selects, `limit` at most.
@@ -78,9 +81,9 @@ impl ReadableCache {
             .map_err(|problem| format!("the label selector {label_selector:?}: {problem}"))?;
         let after = after(cursor)?;
         let mut objects = Vec::new();
-        for of in self.collections(api_version, kind, namespace) {
+        for of in self.collections(api_version, kind, namespace, None) {
             let found = match namespace {
-                None => of.lister.objects_where(|key| is_after(key, after)),
+                None => of.lister.objects_where(|key| of.shows(key.name()) && is_after(key, after)),
                 Some(namespace) => of.by_index(NAMESPACE_INDEX, namespace)?,
             };
             objects.extend(found.into_iter().map(|object| of.call_object(object)));
@@ -109,7 +112,7 @@ impl ReadableCache {
         }
         let after = after(cursor)?;
         let mut objects = Vec::new();
-        for of in self.collections(api_version, kind, None) {
+        for of in self.collections(api_version, kind, None, None) {
             let found = of.by_index(index, value)?;
             objects.extend(found.into_iter().map(|object| of.call_object(object)));
         }
@@ -122,18 +125,23 @@ impl ReadableCache {
         api_version: &str,
         kind: &str,
         namespace: Option<&str>,
+        name: Option<&str>,
     ) -> Vec<&ReadableCollection> {
-        let may_have = |of: &&ReadableCollection| {
+        let in_place = |of: &&ReadableCollection| {
             of.kind.api_version == api_version
                 && of.kind.kind == kind
                 && (namespace.is_none()
                     || of.namespace.is_none()
                     || of.namespace.as_deref() == namespace)
         };
-        let collections: Vec<_> = self.collections.iter().filter(may_have).collect();
+        let mut collections: Vec<_> = self.collections.iter().filter(in_place).collect();
+        // A name is told of only if that is what it lacks.
+        let lacks_name = name.filter(|_| !collections.is_empty());
+        collections.retain(|of| name.is_none_or(|name| of.shows(name)));
         if collections.is_empty() {
+            let name = lacks_name.map(|name| format!(" {name:?}")).unwrap_or_default();
             let place = namespace.map(|it| format!(" in {it}")).unwrap_or_default();
-            self.refuse(&format!("{api_version} {kind}{place}"));
+            self.refuse(&format!("{api_version} {kind}{name}{place}"));
         }
         collections
     }
@@ -153,7 +161,16 @@ impl ReadableCache {
 
 impl ReadableCollection {
     fn by_index(&self, index: &str, value: &str) -> Result<Vec<Arc<Object>>, String> {
-        self.lister.by_index(index, value).map_err(|error| error.to_string())
+        let found = self.lister.by_index(index, value).map_err(|error| error.to_string());
+        found.map(|mut objects| {
+            objects.retain(|object| self.shows(object.key.name()));
+            objects
+        })
+    }
+
+    /// Whether an object of this name may be read, if it is there.
+    fn shows(&self, name: &str) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(name))
     }
 
     fn call_object(&self, object: Arc<Object>) -> CallObject {
@@ -254,3 +271,5 @@ const REFUSED_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod grant_property;

@@ -1,14 +1,20 @@
 //! One handler's guest: its module, its configuration, and the instance that is alive.
 //!
 //! A handler that watches several resources has one listener for each, and one guest for all of them:
-//! calls into an instance never overlap.
+//! calls into an instance never overlap. The next generation of a handler takes the place of the one before
+//! between two calls, so calls of old and new never overlap either.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bindings::informerd::handler::types::Failure;
 use super::call_objects::CallObject;
+use super::crash_loop::{AfterFailure, CrashLoop};
 use super::guest_log::GuestLog;
 use super::instance::CallError;
 use super::limits::GuestLimits;
@@ -17,12 +23,35 @@ use super::module::{GuestModule, ModuleError, WatchDeclaration};
 use super::readable_cache::{ReadableCache, ReadableCollection};
 use super::slow_lane::Lane;
 
-/// A started guest. Clones are the same one.
+/// A guest that is ready for its first notification.
+pub struct StartedGuest {
+    recipe: Recipe,
+    alive: LiveGuest,
+    watches: Vec<WatchDeclaration>,
+}
+
+/// A guest at work. Clones are the same one.
 #[derive(Clone)]
-pub struct SharedGuest {
-    recipe: Arc<Recipe>,
+pub struct SharedGuest(Arc<Shared>);
+
+struct Shared {
+    generation: Mutex<Generation>,
+    /// Ends the running call.
+    cut: Notify,
+    /// Why the guest is not to be called any more.
+    crashed: watch::Sender<Option<String>>,
+}
+
+/// What [`SharedGuest::replace`] exchanges.
+struct Generation {
+    recipe: Recipe,
     /// None after a call that failed, until the next one.
-    alive: Arc<Mutex<Option<LiveGuest>>>,
+    alive: Option<LiveGuest>,
+    /// The places whose initial list has not been handled yet.
+    unsynced: BTreeSet<usize>,
+    crashes: CrashLoop,
+    /// After a failed start, when the next one may be tried.
+    start_at: Option<Instant>,
 }
 
 /// All that it takes to make an instance.
@@ -53,23 +82,22 @@ pub(super) enum Call {
     Synced,
 }
 
-impl SharedGuest {
+impl StartedGuest {
     /// Makes the first instance, asks it what it watches and configures it.
     pub async fn start(
         module: GuestModule,
         handler_name: &str,
         config: String,
         limits: GuestLimits,
-    ) -> Result<(Self, Vec<WatchDeclaration>), ModuleError> {
-        let log = GuestLog::new(handler_name, &limits);
+    ) -> Result<Self, ModuleError> {
+        let log = GuestLog::new(handler_name, &limits, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
         let lane = module.engine.slow_lane.lane();
         let recipe = Recipe { module, limits, config, log, cache, lane };
-        let mut guest = recipe.instantiate().await?;
-        let watches = guest.watches().await?;
-        guest.init().await?;
-        let alive = Arc::new(Mutex::new(Some(guest)));
-        Ok((Self { recipe: Arc::new(recipe), alive }, watches))
+        let mut alive = recipe.instantiate().await?;
+        let watches = alive.watches().await?;
+        alive.init().await?;
+        Ok(Self { recipe, alive, watches })
     }
 
     /// What the module watches when it has no configuration. It is not started.
@@ -77,21 +105,21 @@ impl SharedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect", &limits);
+        let log = GuestLog::new("inspect", &limits, module.engine.logs().open("inspect"));
         let (config, cache) = ("{}".into(), Arc::default());
         let lane = module.engine.slow_lane.lane();
         let recipe = Recipe { module, limits, config, log, cache, lane };
         Ok(recipe.instantiate().await?.watches().await?)
     }
 
+    /// What the module says that it watches.
+    pub fn watches(&self) -> &[WatchDeclaration] {
+        &self.watches
+    }
+
     /// Whether the module imports the cache.
     pub fn reads_cache(&self) -> bool {
         self.recipe.module.interfaces().imports("cache")
-    }
-
-    #[cfg(test)]
-    pub(super) fn has_instance(&self) -> bool {
-        self.alive.try_lock().is_ok_and(|alive| alive.is_some())
     }
 
     /// From now on the guest may read these. Only the first time counts.
@@ -100,22 +128,133 @@ impl SharedGuest {
         let _ = self.recipe.cache.set(ReadableCache::new(handler, collections));
     }
 
-    /// Makes one call, in a fresh instance if the call before failed.
-    pub(super) async fn call(&self, call: Call) -> Result<Result<(), Failure>, CallError> {
-        let mut alive = self.alive.lock().await;
+    fn generation(self, places: BTreeSet<usize>) -> Generation {
+        let Self { recipe, alive, .. } = self;
+        let crashes = CrashLoop::default();
+        Generation { recipe, alive: Some(alive), unsynced: places, crashes, start_at: None }
+    }
+}
+
+impl SharedGuest {
+    /// Puts it to work for these places, one for each thing that it watches.
+    pub fn new(started: StartedGuest, places: BTreeSet<usize>) -> Self {
+        Self(Arc::new(Shared {
+            generation: Mutex::new(started.generation(places)),
+            cut: Notify::new(),
+            crashed: watch::Sender::new(None),
+        }))
+    }
+
+    /// Puts another one in its place. The running call may end until the deadline, and is cut off then; what
+    /// it was about is delivered again, to the new one.
+    pub async fn replace(&self, next: StartedGuest, places: BTreeSet<usize>, deadline: Duration) {
+        // Keeps its turn when it has waited too long.
+        let mut turn = pin!(self.0.generation.lock());
+        let mut generation = match timeout(deadline, &mut turn).await {
+            Ok(generation) => generation,
+            Err(_) => {
+                self.0.cut.notify_waiters();
+                turn.await
+            }
+        };
+        *generation = next.generation(places);
+        self.0.crashed.send_replace(None);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_instance(&self) -> bool {
+        self.0.generation.try_lock().is_ok_and(|generation| generation.alive.is_some())
+    }
+
+    /// Why the guest is not to be called any more, as soon as it has failed too often.
+    pub fn crashed(&self) -> watch::Receiver<Option<String>> {
+        self.0.crashed.subscribe()
+    }
+
+    /// Makes one call for a place, in a fresh instance if the call before failed. None if that is not the
+    /// guest's business: it is told that it has synced once, for the last of its places.
+    pub(super) async fn call(
+        &self,
+        place: usize,
+        call: Call,
+    ) -> Result<Option<Result<(), Failure>>, CallError> {
+        let mut generation = self.usable().await;
+        if matches!(call, Call::Synced)
+            && (!generation.unsynced.remove(&place) || !generation.unsynced.is_empty())
+        {
+            return Ok(None);
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = generation.deliver(&call) => answer,
+            () = self.0.cut.notified() => Err(CallError::Replaced),
+        };
+        if matches!(call, Call::Synced) && !matches!(answer, Ok(Ok(()))) {
+            generation.unsynced.insert(place);
+        }
+        let crashed = match &answer {
+            Ok(_) | Err(CallError::Replaced) => None,
+            Err(CallError::NotStarted(problem)) => {
+                let why = generation.failed_start();
+                why.map(|why| format!("{why}; the last time it {problem}"))
+            }
+            Err(error) => {
+                let why = generation.crashes.trapped(Instant::now());
+                why.map(|why| format!("{why}; the last one {error}"))
+            }
+        };
+        if crashed.is_some() {
+            self.0.crashed.send_replace(crashed);
+        }
+        answer.map(Some)
+    }
+}
+
+impl SharedGuest {
+    /// The generation that may be called: after one that has failed too often, the next one.
+    async fn usable(&self) -> MutexGuard<'_, Generation> {
+        let mut crashed = self.crashed();
+        loop {
+            // The sender is in `self`.
+            let _ = crashed.wait_for(Option::is_none).await;
+            let generation = self.0.generation.lock().await;
+            if crashed.borrow_and_update().is_none() {
+                return generation;
+            }
+        }
+    }
+}
+
+impl Generation {
+    async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
         // Taken out, so that a guest whose call fails, or is cut off, is not used again.
-        let mut guest = match alive.take() {
+        let mut guest = match self.alive.take() {
             Some(guest) => guest,
             None => {
+                if let Some(start_at) = self.start_at {
+                    sleep_until(start_at).await;
+                }
                 let not_started = |error: StartError| CallError::NotStarted(error.to_string());
                 let mut guest = self.recipe.instantiate().await.map_err(not_started)?;
                 guest.init().await.map_err(not_started)?;
                 guest
             }
         };
-        let answer = guest.deliver(&call).await?;
-        *alive = Some(guest);
+        let answer = guest.deliver(call).await?;
+        self.alive = Some(guest);
         Ok(answer)
+    }
+
+    /// Gives why that was one too many.
+    fn failed_start(&mut self) -> Option<String> {
+        let now = Instant::now();
+        match self.crashes.failed_start(now) {
+            AfterFailure::Wait(wait) => {
+                self.start_at = Some(now + wait);
+                None
+            }
+            AfterFailure::Quarantine(why) => Some(why),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::guest::GuestLimits;
 
 /// What the module may use; what is absent has the host's default. In a file of ceilings: the most that a
 /// handler spec may ask for; what is absent has informerd's own maximum.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsSpec {
     /// Linear memory of an instance.

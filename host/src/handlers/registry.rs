@@ -1,6 +1,8 @@
-//! All handlers of this host, loaded and removed while it runs.
+//! All handlers of this host, loaded, replaced and removed while it runs.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,92 +12,203 @@ use kube::Client;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::directory::HandlerFile;
-use super::running_handler::{HandlerState, HandlerStatus, RunningHandler};
+use super::definition::{DefinitionSource, HandlerDefinition};
+use super::quarantine::Quarantine;
+use super::status::{HandlerState, HandlerStatus};
+use super::supervisor::{SupervisedHandler, supervise};
+use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
-use crate::guest::{GuestEngine, GuestLimits};
+use crate::guest::{Compiler, GuestLimits};
+use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
-    pub(super) engine: GuestEngine,
+    pub(super) compiler: Compiler,
+    pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
     pub(super) guests: Handle,
     /// The most that a handler may use.
     pub(super) ceilings: GuestLimits,
+    pub(super) quarantine: Arc<Quarantine>,
+    pub(super) access: AccessReviewer,
 }
 
 /// The handlers by name.
 pub struct HandlerRegistry {
     surroundings: Arc<Surroundings>,
-    handlers: Mutex<BTreeMap<String, Entry>>,
+    handlers: Mutex<Handlers>,
+}
+
+#[derive(Default)]
+struct Handlers {
+    by_name: BTreeMap<String, Entry>,
+    /// Removed, and still busy with what was queued. What takes the name of one waits until it has ended.
+    leaving: BTreeMap<String, Arc<SupervisedHandler>>,
+}
+
+/// A handler is not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the name {name:?} is taken by {by}: rename one of them")]
+pub struct NameTaken {
+    /// Which name.
+    pub name: String,
+    /// What describes the handler that has it.
+    pub by: DefinitionSource,
 }
 
 struct Entry {
-    handler: Arc<RunningHandler>,
-    /// None once it has been stopped.
-    loading: Option<JoinHandle<()>>,
+    handler: Arc<SupervisedHandler>,
+    supervisor: JoinHandle<()>,
 }
 
 impl HandlerRegistry {
     /// Without handlers. `guests` is the runtime on which guests run, `ceilings` the most that each may
     /// use.
-    pub fn new(client: Client, engine: GuestEngine, guests: Handle, ceilings: GuestLimits) -> Self {
+    pub fn new(
+        client: Client,
+        compiler: Compiler,
+        modules: ModuleFetcher,
+        guests: Handle,
+        ceilings: GuestLimits,
+    ) -> Self {
         let informers = SharedInformerFactory::new();
-        let surroundings = Surroundings { client, engine, informers, guests, ceilings };
-        let surroundings = Arc::new(surroundings);
-        Self { surroundings, handlers: Mutex::default() }
+        let quarantine = Arc::new(Quarantine::default());
+        let access = AccessReviewer::new(client.clone());
+        let surroundings = Surroundings {
+            client,
+            compiler,
+            modules,
+            informers,
+            guests,
+            ceilings,
+            quarantine,
+            access,
+        };
+        Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }
 
-    /// Begins to load a handler; false if its name is taken. How it goes is in
-    /// [`HandlerRegistry::statuses`].
-    pub fn load(&self, file: HandlerFile) -> bool {
+    /// Notes in a folder which module is being started, so that one that a host died of is in quarantine for the
+    /// next one. To be called before anything is loaded.
+    pub fn remember_in(&self, folder: &Path) -> io::Result<()> {
+        self.surroundings.quarantine.remember_in(folder)
+    }
+
+    /// How long what the server said of ServiceAccounts' rights counts. To be called before anything is loaded.
+    pub fn set_access_periods(&self, periods: AccessPeriods) {
+        self.surroundings.access.set_periods(periods);
+    }
+
+    /// Loads a handler, or replaces what runs under its name as soon as the new one is ready. Returns at
+    /// once; how it goes is in [`HandlerRegistry::status`]. Must be called in a tokio runtime.
+    /// An error if something of another kind describes a handler of that name.
+    pub fn apply(&self, definition: HandlerDefinition) -> Result<(), NameTaken> {
         let mut handlers = self.handlers();
-        let name = file.name.clone();
-        if handlers.contains_key(&name) {
-            return false;
+        let name = definition.name.clone();
+        if let Some(entry) = handlers.by_name.get(&name) {
+            let by = entry.handler.source();
+            if !by.is_of_the_kind_of(&definition.source) {
+                return Err(NameTaken { name, by });
+            }
+            entry.handler.want(definition);
+            return Ok(());
         }
-        let handler = Arc::new(RunningHandler::new(file));
-        let (loaded, surroundings) = (handler.clone(), self.surroundings.clone());
-        let loading = tokio::spawn(async move { loaded.load(&surroundings).await });
-        handlers.insert(name, Entry { handler, loading: Some(loading) });
-        true
+        let before = handlers.leaving.get(&name).cloned();
+        let handler = Arc::new(SupervisedHandler::new(definition));
+        let (supervised, at) = (handler.clone(), self.surroundings.clone());
+        let supervisor = tokio::spawn(async move {
+            if let Some(before) = before {
+                before.gone().await;
+            }
+            supervise(supervised, at).await;
+        });
+        handlers.by_name.insert(name, Entry { handler, supervisor });
+        Ok(())
     }
 
-    /// Waits until a handler is registered or has failed; none if there is no such handler.
-    pub async fn loaded(&self, name: &str) -> Option<HandlerState> {
-        let mut state = self.handlers().get(name)?.handler.state();
-        let is_settled =
-            |state: &HandlerState| matches!(state, HandlerState::Running | HandlerState::Failed(_));
-        // The sender lives as long as the handler does.
-        state.wait_for(is_settled).await.ok().map(|state| state.clone())
+    /// What a handler's source says now cannot be used. What runs goes on; false if nothing of that name
+    /// is there.
+    pub fn refuse(&self, name: &str, problem: &str) -> bool {
+        self.with(name, |handler| handler.refuse(problem)).is_some()
+    }
+
+    /// Loads a handler anew, although nothing has changed, and out of quarantine too; false if there is no
+    /// such handler.
+    pub fn reload(&self, name: &str) -> bool {
+        self.with(name, SupervisedHandler::reload).is_some()
+    }
+
+    /// Makes no new calls into a handler, or does so again; what happens meanwhile waits. False if there is
+    /// no such handler.
+    pub fn set_paused(&self, name: &str, paused: bool) -> bool {
+        self.with(name, |handler| handler.set_paused(paused)).is_some()
+    }
+
+    /// Tries a handler's dead letters again, those of one object (`namespace/name`) or all. Gives how many;
+    /// none if there is no such handler.
+    pub fn retry_dead_letters(&self, name: &str, key: Option<&str>) -> Option<usize> {
+        self.with(name, |handler| handler.retry_dead_letters(key))
+    }
+
+    /// Gives a handler's dead letters up, those of one object (`namespace/name`) or all. Gives how many;
+    /// none if there is no such handler.
+    pub fn purge_dead_letters(&self, name: &str, key: Option<&str>) -> Option<usize> {
+        self.with(name, |handler| handler.purge_dead_letters(key))
+    }
+
+    /// Waits until nothing more happens by itself with what was applied last: it runs, or why it does not.
+    /// None if there is no such handler.
+    pub async fn settled(&self, name: &str) -> Option<HandlerState> {
+        let handler = self.handlers().by_name.get(name)?.handler.clone();
+        Some(handler.settled().await)
     }
 
     /// Removes a handler: what is queued for it is delivered until the deadline. Gives how many
     /// notifications were not; none if there is no such handler.
-    pub async fn unload(&self, name: &str, deadline: Duration) -> Option<usize> {
-        let Entry { handler, loading } = self.handlers().remove(name)?;
-        if let Some(loading) = loading {
-            loading.abort();
-            let _ = loading.await;
+    pub async fn remove(&self, name: &str, deadline: Duration) -> Option<usize> {
+        let Entry { handler, supervisor } = {
+            let mut handlers = self.handlers();
+            let entry = handlers.by_name.remove(name)?;
+            handlers.leaving.insert(name.to_owned(), entry.handler.clone());
+            entry
+        };
+        handler.end();
+        // It hands nothing over any more.
+        let _ = supervisor.await;
+        let left = handler.drain(deadline).await;
+        let mut handlers = self.handlers();
+        if handlers.leaving.get(name).is_some_and(|it| Arc::ptr_eq(it, &handler)) {
+            handlers.leaving.remove(name);
         }
-        Some(handler.drain(deadline).await)
+        drop(handlers);
+        tracing::info!(handler = name, left, "handler removed");
+        Some(left)
+    }
+
+    /// One handler; none if there is no such handler.
+    pub fn status(&self, name: &str) -> Option<HandlerStatus> {
+        self.with(name, SupervisedHandler::status)
     }
 
     /// All handlers, by name.
     pub fn statuses(&self) -> Vec<HandlerStatus> {
-        self.handlers().values().map(|entry| entry.handler.status()).collect()
+        self.handlers().by_name.values().map(|entry| entry.handler.status()).collect()
     }
 
     /// Whether every handler that can run has handled its initial lists.
     pub fn is_ready(&self) -> bool {
         self.statuses().iter().all(|status| match status.state {
             HandlerState::Loading | HandlerState::Unreachable(_) => false,
-            HandlerState::Running => status.has_synced,
-            // Neither may keep the others from serving.
-            HandlerState::UnknownKind(_) | HandlerState::Failed(_) => true,
+            // A paused one waits for somebody.
+            HandlerState::Running => status.has_synced || status.paused,
+            // None of these may keep the others from serving.
+            HandlerState::UnknownKind(_)
+            | HandlerState::UnknownSecret(_)
+            | HandlerState::Forbidden(_)
+            | HandlerState::Failed(_)
+            | HandlerState::Quarantined(_) => true,
         })
     }
 
@@ -106,20 +219,24 @@ impl HandlerRegistry {
 
     /// Stops all intake, then lets the handlers finish what is queued, until the deadline.
     pub async fn stop(&self, deadline: Duration) {
-        let loading: Vec<_> =
-            self.handlers().values_mut().filter_map(|entry| entry.loading.take()).collect();
-        for load in loading {
-            load.abort();
-            // An aborted task must not register anything any more.
-            let _ = load.await;
+        let mut handlers = Vec::new();
+        let mut supervisors = Vec::new();
+        for entry in self.handlers().by_name.values_mut() {
+            entry.handler.end();
+            handlers.push(entry.handler.clone());
+            supervisors.push(std::mem::replace(&mut entry.supervisor, tokio::spawn(async {})));
         }
+        // They must not register anything any more.
+        join_all(supervisors).await;
         join_all(self.informers().iter().map(|(_, informer)| informer.stop())).await;
-        let handlers: Vec<_> =
-            self.handlers().values().map(|entry| entry.handler.clone()).collect();
         join_all(handlers.iter().map(|handler| handler.drain(deadline))).await;
     }
 
-    fn handlers(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn with<T>(&self, name: &str, act: impl FnOnce(&SupervisedHandler) -> T) -> Option<T> {
+        self.handlers().by_name.get(name).map(|entry| act(&entry.handler))
+    }
+
+    fn handlers(&self) -> MutexGuard<'_, Handlers> {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

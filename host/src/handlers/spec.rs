@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::limits_spec::LimitsSpec;
 use super::quantity;
+use crate::access::is_subdomain;
 use crate::guest::{GuestLimits, WatchDeclaration};
+use crate::modules::ModuleSource;
 
 /// The document as it stands in the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,38 +31,51 @@ struct Metadata {
 }
 
 /// What a handler spec says.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HandlerSpec {
-    /// Where the wasm is.
-    pub module: ModuleSpec,
+    /// Where the wasm is. A path starts at the spec's folder, and stays in it.
+    pub module: ModuleSource,
     /// If there is any, these count and not what the module declares.
     #[serde(default)]
     pub watches: Vec<WatchSpec>,
     /// What the module reads as its configuration: a mapping.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
+    /// What else it reads as its configuration: values of Secrets.
+    #[serde(default)]
+    pub secrets: Vec<SecretValue>,
+    /// The ServiceAccount whose rights it has. Of a custom resource: one of its namespace, `default` if none
+    /// is named. Of a file: `namespace/name`; if none is named, it may watch and read what the host may.
+    #[serde(default)]
+    pub service_account_name: Option<String>,
     /// What the module may use.
     #[serde(default)]
     pub limits: LimitsSpec,
     /// How it is served.
     #[serde(default)]
     pub delivery: DeliverySpec,
+    /// What a new generation of it is told first.
+    #[serde(default)]
+    pub on_reload: OnReload,
     /// What it may do beyond what every module may.
     #[serde(default)]
     pub grants: GrantsSpec,
 }
 
-/// Where the wasm is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModuleSpec {
-    /// Relative to the spec's folder, and in it.
-    pub path: PathBuf,
+/// What a handler is told when its module or its spec has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnReload {
+    /// It goes on where the generation before stood: what that one has handled does not come again.
+    #[default]
+    Continue,
+    /// It gets everything that is cached again, as its initial list.
+    Replay,
 }
 
 /// One resource to watch.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WatchSpec {
     /// For example `apps/v1`.
@@ -90,7 +105,7 @@ enum QueueSpec {
 }
 
 /// How the handler is served; what is absent has the host's default.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeliverySpec {
     /// Retries after the first attempt.
@@ -105,17 +120,42 @@ pub struct DeliverySpec {
     pub resync_period: Option<Duration>,
 }
 
-/// What the module may do beyond what every module may.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// A configuration value that a Secret has, always a string.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretValue {
+    /// Under this name the module reads it.
+    pub name: String,
+    /// Where the value is.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// One value of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// The Secret's namespace. Of a custom resource its own, which need not be named.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The Secret's name.
+    pub name: String,
+    /// In its `data`.
+    pub key: String,
+}
+
+/// What the module may do beyond what every module may. Nothing is granted by a wildcard: there are none.
+/// Reserved, and refused until they mean something: `write` (changes on the server) and `http` (requests
+/// to elsewhere).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantsSpec {
-    /// What it may read from the cache beside what it watches.
+    /// What it may read from the cache beside what it watches. Also what it must have to watch Secrets.
     #[serde(default)]
     pub read: Vec<ReadGrant>,
 }
 
 /// A kind that may be read from the cache.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReadGrant {
     /// For example `apps/v1`.
@@ -125,6 +165,26 @@ pub struct ReadGrant {
     /// Empty: all of them, or a cluster-scoped kind.
     #[serde(default)]
     pub namespaces: Vec<String>,
+    /// Empty: objects of all names.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+impl ReadGrant {
+    /// Whether it is about the core API's Secrets.
+    pub fn is_of_secrets(&self) -> bool {
+        (&*self.api_version, &*self.kind) == ("v1", "Secret")
+    }
+
+    /// What it grants, in the form of a watch of everything in it.
+    pub(super) fn declaration(&self) -> WatchDeclaration {
+        WatchDeclaration {
+            api_version: self.api_version.clone(),
+            kind: self.kind.clone(),
+            namespaces: self.namespaces.clone(),
+            ..WatchDeclaration::default()
+        }
+    }
 }
 
 impl HandlerSpec {
@@ -146,11 +206,14 @@ impl HandlerSpec {
     /// What holds for a module without a document: nothing but defaults.
     pub fn of_module(path: PathBuf) -> Self {
         Self {
-            module: ModuleSpec { path },
+            module: ModuleSource::file(path),
             watches: Vec::new(),
             config: None,
+            secrets: Vec::new(),
+            service_account_name: None,
             limits: LimitsSpec::default(),
             delivery: DeliverySpec::default(),
+            on_reload: OnReload::default(),
             grants: GrantsSpec::default(),
         }
     }
@@ -158,17 +221,6 @@ impl HandlerSpec {
     /// The configuration as JSON text.
     pub fn config_json(&self) -> String {
         self.config.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string)
-    }
-
-    /// What may be read beside the watches, in the form of a watch of everything in it.
-    pub fn read_grants(&self) -> Vec<WatchDeclaration> {
-        let grants = self.grants.read.iter().map(|grant| WatchDeclaration {
-            api_version: grant.api_version.clone(),
-            kind: grant.kind.clone(),
-            namespaces: grant.namespaces.clone(),
-            ..WatchDeclaration::default()
-        });
-        grants.collect()
     }
 
     /// The watches in the form that modules declare.
@@ -212,8 +264,48 @@ impl HandlerSpec {
                 let at = format!("spec.grants.read[{index}].apiVersion");
                 return Err(format!("{at} and kind must not be empty"));
             }
+            if let Some(name) = grant.names.iter().find(|name| !is_object_name(name)) {
+                return Err(format!(
+                    "spec.grants.read[{index}].names has {name:?}, which is no object's name (leave `names` \
+                     out for all of them)"
+                ));
+            }
         }
+        self.validate_secrets()?;
         self.watches().map(drop)
+    }
+
+    fn validate_secrets(&self) -> Result<(), String> {
+        if self.secrets.len() > SECRETS_MAX {
+            return Err(format!("spec.secrets must be at most {SECRETS_MAX}"));
+        }
+        let config = self.config.as_ref().and_then(serde_json::Value::as_object);
+        for (index, SecretValue { name, secret_key_ref }) in self.secrets.iter().enumerate() {
+            let at = |field: &str| format!("spec.secrets[{index}].{field}");
+            if name.is_empty() {
+                return Err(format!("{} must not be empty", at("name")));
+            }
+            if config.is_some_and(|config| config.contains_key(name)) {
+                return Err(format!("{} {name:?} is in spec.config, too: rename one", at("name")));
+            }
+            if self.secrets[..index].iter().any(|it| it.name == *name) {
+                return Err(format!("{} {name:?} is there twice: rename one", at("name")));
+            }
+            let SecretKeyRef { namespace, name, key } = secret_key_ref;
+            for (field, text) in [
+                ("secretKeyRef.namespace", namespace.as_deref()),
+                ("secretKeyRef.name", Some(&**name)),
+            ] {
+                if let Some(text) = text.filter(|text| !is_subdomain(text)) {
+                    return Err(format!("{} {text:?} cannot be the name of one", at(field)));
+                }
+            }
+            let is_in_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if key.is_empty() || !key.bytes().all(is_in_key) {
+                return Err(format!("{} {key:?} cannot be a Secret's key", at("secretKeyRef.key")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -236,6 +328,15 @@ impl WatchSpec {
     }
 }
 
+/// Whether a name can stand in a path on the server. Some kinds' names are no DNS subdomains: those of Roles have
+/// colons.
+fn is_object_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 253
+        && ![".", ".."].contains(&name)
+        && !name.contains(['/', '%'])
+}
+
 /// A handler's name is a DNS label, as it will be the name of a custom resource.
 pub(crate) fn validate_name(name: &str) -> Result<(), String> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -255,99 +356,10 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
 const API_VERSION: &str = "informerd.dev/v1alpha1";
 const KIND: &str = "Handler";
 
-const CONFIG_MAX: usize = 64 << 10;
+/// Of the configuration as JSON, Secrets' values included.
+pub(super) const CONFIG_MAX: usize = 64 << 10;
+
+const SECRETS_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(spec: &str) -> Result<HandlerSpec, String> {
-        let text = format!(
-            "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: a }}\nspec:\n  \
-             module: {{ path: a.wasm }}\n{spec}"
-        );
-        HandlerSpec::from_yaml(&text).map(|(_, spec)| spec)
-    }
-
-    #[test]
-    fn a_full_spec_is_read() {
-        let spec = spec(
-            "  watches:\n    - { apiVersion: v1, kind: Pod, namespaces: [prod], \
-             labelSelector: { matchLabels: { app: web } }, queue: in-order }\n  \
-             config: { greeting: hello }\n  \
-             limits: { memory: 16Mi, cpuPerCall: 50ms, hostCallsPerDelivery: 20000 }\n  \
-             delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n  \
-             grants: { read: [{ apiVersion: apps/v1, kind: ReplicaSet, namespaces: [prod] }] }\n",
-        )
-        .unwrap();
-        let watch = &spec.watches().unwrap()[0];
-        assert_eq!((&*watch.kind, &*watch.label_selector), ("Pod", "app=web"));
-        assert_eq!(watch.queue, QueueKind::InOrder);
-        assert_eq!(watch.namespaces, ["prod"]);
-        assert_eq!(spec.config_json(), r#"{"greeting":"hello"}"#);
-        let granted = &spec.read_grants()[0];
-        assert_eq!((&*granted.api_version, &*granted.kind), ("apps/v1", "ReplicaSet"));
-        assert_eq!(granted.namespaces, ["prod"]);
-        let limits = spec.limits(&GuestLimits::MAX).unwrap();
-        assert_eq!(limits.memory, 16 << 20);
-        assert_eq!(limits.cpu_per_call, Duration::from_millis(50));
-        assert_eq!(limits.host_calls_per_delivery, 20_000);
-        assert_eq!(spec.delivery().retries_max, 2);
-        assert_eq!(spec.delivery().buffer_max, 7);
-        assert_eq!(spec.delivery.resync_period, Some(Duration::from_secs(600)));
-    }
-
-    #[test]
-    fn what_is_absent_has_the_defaults() {
-        let spec = spec("").unwrap();
-        assert_eq!(spec.limits(&GuestLimits::MAX).unwrap(), GuestLimits::default());
-        assert_eq!(spec.delivery(), DeliveryPolicy::default());
-        assert!(spec.watches().unwrap().is_empty() && spec.read_grants().is_empty());
-        assert_eq!(spec.config_json(), "{}");
-    }
-
-    #[test]
-    fn errors_name_the_field() {
-        for (text, named) in [
-            ("  limitz: {}\n", "limitz"),
-            ("  limits: { memory: lots }\n", "lots"),
-            ("  limits: { memory: 64G }\n", "spec.limits.memory"),
-            ("  limits: { cpuPerCall: 0s }\n", "spec.limits.cpuPerCall"),
-            ("  limits: { cpuPerCall: soon }\n", "soon"),
-            ("  delivery: { buffer: 0 }\n", "spec.delivery.buffer"),
-            ("  delivery: { backoff: 1h }\n", "spec.delivery.backoff"),
-            ("  config: [1]\n", "spec.config"),
-            ("  grants: { read: [{ apiVersion: v1, kind: \"\" }] }\n", "spec.grants.read[0]"),
-            ("  grants: { write: [] }\n", "write"),
-            ("  watches: [{ kind: Pod }]\n", "apiVersion"),
-            (
-                "  watches: [{ apiVersion: v1, kind: Pod, queue: fifo }]\n",
-                "expected one of delta, in-order",
-            ),
-            ("  watches: [{ apiVersion: v1, kind: \"\" }]\n", "spec.watches[0]"),
-            (
-                "  watches: [{ apiVersion: v1, kind: Pod, labelSelector: { matchExpressions: \
-                 [{ key: a, operator: Near }] } }]\n",
-                "spec.watches[0].labelSelector",
-            ),
-        ] {
-            let error = spec(text).unwrap_err();
-            assert!(error.contains(named), "{text} gave {error}");
-        }
-    }
-
-    #[test]
-    fn other_documents_and_bad_names_are_refused() {
-        let document = |kind: &str, name: &str| {
-            HandlerSpec::from_yaml(&format!(
-                "apiVersion: informerd.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name} }}\n\
-                 spec: {{ module: {{ path: a.wasm }} }}\n"
-            ))
-        };
-        assert!(document("Handler", "a-1").is_ok());
-        assert!(document("Deployment", "a").unwrap_err().contains("Deployment"));
-        for name in ["\"\"", "A", "-a", "a.b", "../a"] {
-            assert!(document("Handler", name).unwrap_err().contains("metadata.name"), "{name}");
-        }
-    }
-}
+mod tests;

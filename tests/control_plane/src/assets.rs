@@ -81,13 +81,14 @@ impl Assets {
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         // Held until the file is closed at the end of this function.
         let _building = lock(&folder.join("lock"))?;
+        let go_module = Path::new(GO_MODULE);
         if !assets.etcd.is_file() {
-            go_build(ETCD, ETCD_MODULE, "", &assets.etcd)?;
+            go_build(go_module, ETCD, ETCD_MODULE, "", &assets.etcd)?;
         }
         if !assets.kube_apiserver.is_file() {
             let package = format!("{KUBERNETES_MODULE}/cmd/kube-apiserver");
             let stamp = version_stamp(kubernetes);
-            go_build(KUBE_APISERVER, &package, &stamp, &assets.kube_apiserver)?;
+            go_build(go_module, KUBE_APISERVER, &package, &stamp, &assets.kube_apiserver)?;
         }
         Ok(assets)
     }
@@ -128,8 +129,39 @@ fn lock(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Builds a Go program once, into `binary`; `go_module` is the folder whose `go.mod` pins it. Says on
+/// stderr that it does. Two builders at once wait for each other.
+///
+/// # Errors
+///
+/// If there is no Go or its build fails.
+pub fn build_once(
+    go_module: &Path,
+    program: &'static str,
+    package: &str,
+    binary: &Path,
+) -> Result<(), Error> {
+    if binary.is_file() {
+        return Ok(());
+    }
+    let folder = binary.parent().unwrap_or(binary);
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    // Held until the file is closed at the end of this function.
+    let _building = lock(&folder.join("lock"))?;
+    match binary.is_file() {
+        true => Ok(()),
+        false => go_build(go_module, program, package, "", binary),
+    }
+}
+
 /// Builds one Go program and moves it to `binary` when it is whole.
-fn go_build(program: &'static str, package: &str, stamp: &str, binary: &Path) -> Result<(), Error> {
+fn go_build(
+    go_module: &Path,
+    program: &'static str,
+    package: &str,
+    stamp: &str,
+    binary: &Path,
+) -> Result<(), Error> {
     let log = binary.with_extension("build.log");
     let unfinished = binary.with_extension(format!("{}.tmp", process::id()));
     let output = File::create(&log).map_err(Error::io("create", &log))?;
@@ -141,7 +173,7 @@ fn go_build(program: &'static str, package: &str, stamp: &str, binary: &Path) ->
     );
     let begin = Instant::now();
     let status = Command::new("go")
-        .current_dir(GO_MODULE)
+        .current_dir(go_module)
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
         .args(["build", "-trimpath", "-ldflags", &format!("-s -w {stamp}"), "-o"])
@@ -152,7 +184,7 @@ fn go_build(program: &'static str, package: &str, stamp: &str, binary: &Path) ->
         .stderr(errors)
         .status()
         .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::NoGo,
+            io::ErrorKind::NotFound => Error::NoGo { program },
             _ => Error::io("run", Path::new("go"))(source),
         })?;
     if !status.success() {

@@ -10,11 +10,14 @@ use std::process::ExitStatus;
 pub enum Error {
     /// There are no programs and nothing to build them with.
     #[error(
-        "etcd and kube-apiserver are neither given nor built, and `go` is not on the PATH: \
-         install Go 1.26 or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder \
-         that holds both programs"
+        "{program} is not built, and `go` is not on the PATH: install Go 1.26 or later \
+         (https://go.dev/dl); etcd and kube-apiserver may also be in a folder that \
+         KUBEBUILDER_ASSETS names"
     )]
-    NoGo,
+    NoGo {
+        /// The program that is missing.
+        program: &'static str,
+    },
 
     /// `KUBEBUILDER_ASSETS` points at a folder that lacks a program.
     #[error(

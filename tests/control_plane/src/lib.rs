@@ -14,7 +14,8 @@ mod etcd_history;
 mod process;
 mod run_folder;
 
-pub use assets::{Assets, assets};
+pub use assets::{Assets, assets, build_once};
 pub use control_plane::ControlPlane;
 pub use error::Error;
 pub use etcd_history::EtcdChange;
+pub use process::Process;

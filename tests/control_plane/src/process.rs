@@ -17,7 +17,7 @@ const TAIL_BYTES: u64 = 4096;
 
 /// A child process that is killed when this is dropped, or when the test process dies.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     program: &'static str,
     binary: PathBuf,
     log: PathBuf,
@@ -26,7 +26,11 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `binary`; what it prints is appended to `log`.
-    pub(crate) fn start<A: AsRef<OsStr>>(
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start<A: AsRef<OsStr>>(
         program: &'static str,
         binary: &Path,
         args: impl IntoIterator<Item = A>,
@@ -52,12 +56,16 @@ impl Process {
     }
 
     /// The last lines of the log.
-    pub(crate) fn log_tail(&self) -> String {
+    pub fn log_tail(&self) -> String {
         log_tail(&self.log)
     }
 
-    /// An error if the process is no longer there.
-    pub(crate) fn check_alive(&mut self) -> Result<(), Error> {
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn check_alive(&mut self) -> Result<(), Error> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(status)),

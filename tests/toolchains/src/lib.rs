@@ -9,12 +9,26 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The folders in `guests/audit`, sorted: every language that there is.
+pub fn languages() -> Result<Vec<String>, String> {
+    let audit = workspace().join("guests/audit");
+    let named = |error: std::io::Error| format!("{}: {error}", audit.display());
+    let mut languages = Vec::new();
+    for folder in fs::read_dir(&audit).map_err(named)? {
+        let folder = folder.map_err(named)?;
+        if folder.path().join("README.md").is_file() {
+            languages.push(folder.file_name().to_string_lossy().into_owned());
+        }
+    }
+    languages.sort();
+    Ok(languages)
+}
+
 /// Builds `<kind>/<language>`; gives where the module is. The error tells what to install, or what the
 /// compiler said.
 pub fn build(guest: &str) -> Result<PathBuf, String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = workspace.join("target");
-    let folder = workspace.join("guests").join(guest);
+    let target = workspace().join("target");
+    let folder = workspace().join("guests").join(guest);
     let readme = folder.join("README.md");
     let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let text = fs::read_to_string(&readme).map_err(|error| named(&readme, error))?;
@@ -39,6 +53,19 @@ pub fn build(guest: &str) -> Result<PathBuf, String> {
         true => Ok(module),
         false => Err(format!("{guest} is built, but {} is not there", module.display())),
     }
+}
+
+/// Runs the commands under `## Test` of a folder in `guests`. The error tells what they said.
+pub fn test(guest: &str) -> Result<(), String> {
+    let folder = workspace().join("guests").join(guest);
+    let readme = folder.join("README.md");
+    let text = fs::read_to_string(&readme);
+    let text = text.map_err(|error| format!("{}: {error}", readme.display()))?;
+    run(guest, &folder, "Test", &commands(&text, "Test")?)
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The shell commands under a heading; an error if there are none.

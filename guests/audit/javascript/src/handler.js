@@ -1,7 +1,7 @@
 // The audit trail in JavaScript, as ../README.md describes it. `config.js` reads what is to be reported, `failing.js`
 // fails on request, this file writes the trail.
 
-import { cache, debug, defineHandler, info } from 'informerd-handler';
+import { cache, config, debug, defineHandler, info } from 'informerd-handler';
 import { readConfig, watched } from './config.js';
 import { Failing } from './failing.js';
 
@@ -59,7 +59,8 @@ class Audit {
     const { apiVersion, kind } = watched();
     let objects = 0;
     let pages = 0;
-    for (const page of cache.list(apiVersion, kind, { pageSize: this.#config.page })) {
+    const labelSelector = config.getString('labelSelector') ?? '';
+    for (const page of cache.list(apiVersion, kind, { labelSelector, pageSize: this.#config.page })) {
       objects += page.length;
       pages += 1;
     }

@@ -24,6 +24,11 @@ pub(crate) fn watched() -> (String, String) {
     (get("apiVersion", "v1"), get("kind", "Pod"))
 }
 
+/// Which objects of the cache are counted.
+pub(crate) fn label_selector() -> String {
+    config::get_string("labelSelector").unwrap_or_default()
+}
+
 impl Config {
     pub(crate) fn read() -> Result<Self, String> {
         let report = config::get("report").and_then(|json| pointers(&json));

@@ -82,7 +82,8 @@ impl Handler for Audit {
     fn on_synced(&mut self, cache: Cache<'_>) -> Result<(), Failure> {
         let (api_version, kind) = config::watched();
         let (mut objects, mut pages) = (0, 0);
-        for page in cache.list(api_version, kind).page_size(self.config.page).pages() {
+        let list = cache.list(api_version, kind).labels(config::label_selector());
+        for page in list.page_size(self.config.page).pages() {
             objects += page?.len();
             pages += 1;
         }

@@ -3,6 +3,7 @@
 
 import {
   cache,
+  config,
   debug,
   defineHandler,
   type Fields,
@@ -68,7 +69,8 @@ class Audit implements Handler {
     const { apiVersion, kind } = watched();
     let objects = 0;
     let pages = 0;
-    for (const page of cache.list(apiVersion, kind, { pageSize: this.#config.page })) {
+    const labelSelector = config.getString('labelSelector') ?? '';
+    for (const page of cache.list(apiVersion, kind, { labelSelector, pageSize: this.#config.page })) {
       objects += page.length;
       pages += 1;
     }

@@ -4,6 +4,8 @@ use crate::recorder::line;
 
 mod failures;
 mod merging;
+mod purging;
+mod succession;
 
 /// The queue with a clock of its own; notifications are text, as the recorder writes them.
 struct Queue {
@@ -28,6 +30,13 @@ impl Queue {
 
     fn push(&mut self, text: &str) -> &mut Self {
         assert!(self.pending.push(notification(text)));
+        self
+    }
+
+    fn push_all(&mut self, texts: &[&str]) -> &mut Self {
+        for text in texts {
+            self.push(text);
+        }
         self
     }
 

@@ -1,8 +1,9 @@
 use futures_util::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::objects::{key, texts};
+use crate::pending_notifications::DeliveryCounts;
 use crate::recorder::{Answer, Recorder, Recording};
 use crate::scripted_server::ScriptedServer;
 use crate::shared_informer_factory::SharedInformerFactory;
@@ -10,6 +11,8 @@ use crate::shared_informer_factory::SharedInformerFactory;
 mod ending;
 mod failing;
 mod joining;
+mod pausing;
+mod replacing;
 mod resync;
 
 const SECOND: Duration = Duration::from_secs(1);

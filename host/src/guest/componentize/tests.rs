@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::guest::{GuestEngine, GuestLimits, GuestModule, SharedGuest};
+use crate::guest::{GuestEngine, GuestLimits, GuestModule, StartedGuest};
 
 /// The example, with short names.
 const LABELS: &str = include_str!("../../../../guests/core_module/wat/labels.wat");
@@ -185,7 +185,8 @@ async fn preview_1_is_quiet() {
     ];
     let module = GuestModule::compile(&GuestEngine::new().unwrap(), &changed(&changes)).unwrap();
     let limits = GuestLimits::default();
-    let (_, watches) = SharedGuest::start(module, "quiet", "{}".to_owned(), limits).await.unwrap();
+    let guest = StartedGuest::start(module, "quiet", "{}".to_owned(), limits).await.unwrap();
+    let watches = guest.watches();
     assert_eq!(watches[0].kind, "ConfigMap");
 }
 

@@ -1,12 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use informer::{Delivery, Handled, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::*;
 use crate::guest::bindings::informerd::handler::log::{Field, Level};
-use crate::guest::{GuestHandler, SharedGuest};
+use crate::guest::{GuestHandler, SharedGuest, StartedGuest};
 
 /// One whose `log` is broken.
 fn engine_with_a_bug() -> GuestEngine {
@@ -38,11 +37,10 @@ async fn a_panic_of_the_host_costs_the_call_and_is_counted() {
     let module = wat::parse_str(labels).unwrap();
     let module = GuestModule::compile(&engine_with_a_bug(), &module).unwrap();
     let limits = GuestLimits::default();
-    let started = SharedGuest::start(module, "unlucky", "{}".to_owned(), limits).await;
-    let (guest, _) = started.unwrap();
+    let started = StartedGuest::start(module, "unlucky", "{}".to_owned(), limits).await;
+    let guest = SharedGuest::new(started.unwrap(), [0].into());
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
-    let mut handler =
-        GuestHandler::new("unlucky", kind, guest.clone(), Arc::new(AtomicUsize::new(1)));
+    let mut handler = GuestHandler::new("unlucky", kind, guest.clone(), 0);
     let bugs = host_bugs();
     let added = Notification::Added { object: object(), in_initial_list: false };
     let handled = handler.handle(&Delivery { notification: added, attempt: 1 }).await;

@@ -36,7 +36,8 @@ fn pods(indexer: &Indexer, namespace: Option<&str>) -> ReadableCollection {
         kind: "Pod".to_owned(),
         plural: "pods".to_owned(),
     });
-    ReadableCollection { kind, namespace: namespace.map(str::to_owned), lister: indexer.lister() }
+    let namespace = namespace.map(str::to_owned);
+    ReadableCollection { kind, namespace, names: None, lister: indexer.lister() }
 }
 
 fn cache(collections: Vec<ReadableCollection>) -> ReadableCache {
@@ -112,4 +113,22 @@ fn an_object_in_two_collections_is_there_once() {
     assert_eq!(keys(&by_owner), ["a/0", "a/1", "b/2"]);
     // Its number, and so its labels, differ between the two.
     assert_eq!(keys(&cache.list("v1", "Pod", None, "n=1", (9, None)).unwrap()), ["a/0", "a/1"]);
+}
+
+#[test]
+fn of_a_collection_only_the_granted_names_are_there() {
+    let indexer = indexer(&["a/0", "a/1", "b/1", "b/2"]);
+    let names = Some(BTreeSet::from(["1".to_owned(), "absent".to_owned()]));
+    let cache = cache(vec![ReadableCollection { names, ..pods(&indexer, None) }]);
+    let get = |namespace, name| cache.get("v1", "Pod", Some(namespace), name).is_some();
+    assert!(get("a", "1") && get("b", "1") && !get("a", "0") && !get("a", "absent"));
+    let list = |namespace, after| cache.list("v1", "Pod", namespace, "", after).unwrap();
+    let all = list(None, (9, None));
+    assert_eq!((keys(&all), &all.1), (vec!["a/1", "b/1"], &None));
+    assert_eq!(keys(&list(Some("a"), (9, None))), ["a/1"]);
+    let last = list(None, (1, Some("after:a/1")));
+    assert_eq!((keys(&last), &last.1), (vec!["b/1"], &None), "b/2 makes no further page");
+    let by = |index, value| cache.list_by_index("v1", "Pod", index, value, (9, None)).unwrap();
+    assert_eq!(keys(&by("namespace", "b")), ["b/1"]);
+    assert_eq!(keys(&by("owner", "owner-1")), ["a/1"]);
 }

@@ -1,3 +1,0 @@
-module informerd.dev/guests/core-module
-
-go 1.24

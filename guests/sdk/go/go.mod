@@ -1,0 +1,3 @@
+module informerd.dev/informerd
+
+go 1.24

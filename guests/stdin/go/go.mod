@@ -1,3 +1,0 @@
-module informerd.dev/guests/stdin
-
-go 1.24

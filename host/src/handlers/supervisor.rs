@@ -1,0 +1,521 @@
+//! One handler over all its generations: whatever is wanted of it last is what runs in the end, and what runs
+//! goes on until the next generation is ready to take over.
+//!
+//! in:   what the registry wants of it
+//! out:  registrations at the informers of what it watches
+//! runs: one task per handler, until it is removed or the host stops.
+
+mod revocation;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use self::revocation::{access_lost, forbidden};
+use super::definition::{DefinitionSource, HandlerDefinition};
+use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
+use super::registry::Surroundings;
+use super::spec::OnReload;
+use super::status::{HandlerState, HandlerStatus};
+use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
+use crate::modules::Digest;
+
+/// A handler, as the registry and its supervisor share it.
+pub(super) struct SupervisedHandler {
+    name: String,
+    wanted: watch::Sender<Wanted>,
+    stand: watch::Sender<Stand>,
+    running: Mutex<Running>,
+    /// Nothing of it runs any more.
+    gone: watch::Sender<bool>,
+}
+
+/// What the supervisor is to reach.
+#[derive(Clone)]
+struct Wanted {
+    definition: HandlerDefinition,
+    /// What its source says now cannot be used; the definition is the one before.
+    refused: Option<String>,
+    /// Counts the changes.
+    version: u64,
+    /// The version since which it is to be loaded anew, although nothing has changed.
+    anew: u64,
+    /// The supervisor ends.
+    over: bool,
+}
+
+/// Where it is on the way there.
+#[derive(Clone)]
+struct Stand {
+    /// The version of what is wanted that this is about.
+    version: u64,
+    state: HandlerState,
+    replacement: Option<HandlerState>,
+}
+
+#[derive(Default)]
+struct Running {
+    generation: Option<Generation>,
+    /// How many there have been.
+    generations: u64,
+    /// An operator wants no calls.
+    paused: bool,
+    /// Its module has failed too often.
+    quarantined: bool,
+    /// What became of the notifications at places that it has no more.
+    past: DeliveryCounts,
+}
+
+impl Running {
+    /// Nothing is delivered while it is paused; what happens waits.
+    fn apply_pause(&self) {
+        for place in self.generation.iter().flat_map(|generation| &generation.places) {
+            place.registration.set_paused(self.paused || self.quarantined);
+        }
+    }
+}
+
+impl Stand {
+    fn latest(&self) -> &HandlerState {
+        self.replacement.as_ref().unwrap_or(&self.state)
+    }
+}
+
+impl SupervisedHandler {
+    /// [`supervise`] makes it run.
+    pub(super) fn new(definition: HandlerDefinition) -> Self {
+        let stand = Stand { version: 0, state: HandlerState::Loading, replacement: None };
+        let wanted = Wanted { definition, refused: None, version: 0, anew: 0, over: false };
+        Self {
+            name: wanted.definition.name.clone(),
+            wanted: watch::Sender::new(wanted),
+            stand: watch::Sender::new(stand),
+            running: Mutex::default(),
+            gone: watch::Sender::new(false),
+        }
+    }
+
+    /// The definition is what it shall be now; equal ones change nothing.
+    pub(super) fn want(&self, definition: HandlerDefinition) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = wanted.definition != definition || wanted.refused.is_some();
+            wanted.definition = definition;
+            wanted.refused = None;
+            wanted.version += u64::from(is_new);
+            is_new
+        });
+    }
+
+    /// What its source says now cannot be used; what runs goes on.
+    pub(super) fn refuse(&self, problem: &str) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = wanted.refused.as_deref() != Some(problem);
+            wanted.refused = Some(problem.to_owned());
+            wanted.version += u64::from(is_new);
+            is_new
+        });
+    }
+
+    /// It is loaded anew, out of quarantine too.
+    pub(super) fn reload(&self) {
+        self.wanted.send_modify(|wanted| {
+            wanted.version += 1;
+            wanted.anew = wanted.version;
+        });
+    }
+
+    /// The supervisor ends; what runs goes on.
+    pub(super) fn end(&self) {
+        self.wanted.send_modify(|wanted| wanted.over = true);
+    }
+
+    /// What describes it.
+    pub(super) fn source(&self) -> DefinitionSource {
+        self.wanted.borrow().definition.source.clone()
+    }
+
+    /// Waits until nothing of it runs any more.
+    pub(super) async fn gone(&self) {
+        // The sender is in `self`.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        let mut running = self.running();
+        running.paused = paused;
+        running.apply_pause();
+    }
+
+    /// Waits until nothing more happens by itself with what is wanted now.
+    pub(super) async fn settled(&self) -> HandlerState {
+        let version = self.wanted.borrow().version;
+        let mut stand = self.stand.subscribe();
+        let settled =
+            stand.wait_for(|stand| stand.version >= version && stand.latest().is_settled());
+        match settled.await {
+            Ok(stand) => stand.latest().clone(),
+            // The sender is in `self`.
+            Err(_) => HandlerState::Loading,
+        }
+    }
+
+    pub(super) fn status(&self) -> HandlerStatus {
+        let Stand { state, replacement, .. } = self.stand.borrow().clone();
+        let source = self.source();
+        let running = self.running();
+        let generation = running.generation.as_ref();
+        let mut counts = running.past;
+        let (mut pending, mut dead_letters, mut has_synced) = (0, Vec::new(), true);
+        for place in generation.iter().flat_map(|generation| &generation.places) {
+            counts += place.registration.counts();
+            pending += place.registration.pending();
+            dead_letters.extend(place.registration.dead_letters());
+            has_synced &= place.registration.has_synced();
+        }
+        HandlerStatus {
+            name: self.name.clone(),
+            source,
+            has_synced: has_synced && state == HandlerState::Running,
+            state,
+            replacement,
+            generation: generation.map_or(0, |generation| generation.number),
+            since: generation.map(|generation| generation.since),
+            digest: generation.map(|generation| generation.digest.hex()),
+            paused: running.paused,
+            watches: generation
+                .iter()
+                .flat_map(|it| &it.places)
+                .map(|it| it.resource.clone())
+                .collect(),
+            counts,
+            pending,
+            dead_letters,
+        }
+    }
+
+    /// Tries dead letters again, those of one object (`namespace/name`) or all; gives how many.
+    pub(super) fn retry_dead_letters(&self, key: Option<&str>) -> usize {
+        self.on_dead_letters(key, |place, key| place.registration.retry_dead_letters(key))
+    }
+
+    /// Gives dead letters up, those of one object (`namespace/name`) or all; gives how many.
+    pub(super) fn purge_dead_letters(&self, key: Option<&str>) -> usize {
+        self.on_dead_letters(key, |place, key| place.registration.purge_dead_letters(key))
+    }
+
+    fn on_dead_letters(
+        &self,
+        key: Option<&str>,
+        act: impl Fn(&Place, Option<&ObjectKey>) -> usize,
+    ) -> usize {
+        let running = self.running();
+        let mut count = 0;
+        for place in running.generation.iter().flat_map(|generation| &generation.places) {
+            let Some(wanted) = key else {
+                count += act(place, None);
+                continue;
+            };
+            let dead_letters = place.registration.dead_letters();
+            let keys = dead_letters.iter().map(|it| &it.key).filter(|it| it.as_str() == wanted);
+            count += keys.map(|key| act(place, Some(key))).sum::<usize>();
+        }
+        count
+    }
+
+    /// Takes nothing new, and lets the handler finish what is queued until the deadline; gives how
+    /// many notifications were not delivered. What became of them can still be told.
+    pub(super) async fn drain(&self, deadline: Duration) -> usize {
+        let generation = self.generation();
+        let places = generation.iter().flat_map(|generation| &generation.places);
+        let left = join_all(places.map(|place| place.registration.remove(deadline))).await;
+        self.gone.send_replace(true);
+        left.into_iter().sum()
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        self.running().generation.clone()
+    }
+
+    /// Where what is wanted stands, while it does not run; said once for each reason. Gives whether it is new.
+    fn waits(&self, version: u64, state: HandlerState) -> bool {
+        let is_first = self.running().generation.is_none();
+        self.stand.send_if_modified(|stand| {
+            let is_new = stand.version != version || *stand.latest() != state;
+            stand.version = version;
+            match is_first {
+                true => stand.state = state.clone(),
+                false => stand.replacement = Some(state.clone()),
+            }
+            // Before anybody who waits for it goes on.
+            if is_new {
+                self.tell(&state, is_first);
+            }
+            is_new
+        })
+    }
+
+    fn tell(&self, state: &HandlerState, is_first: bool) {
+        let Some(problem) = state.problem() else { return };
+        let (handler, source) = (&*self.name, self.source().to_string());
+        let goes_on = (!is_first).then_some("the generation before");
+        match state.is_settled() {
+            true => tracing::error!(handler, source, problem, goes_on, "handler not loaded"),
+            false => tracing::warn!(
+                handler,
+                source,
+                problem,
+                goes_on,
+                "handler waits; it is tried again"
+            ),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Brings the handler to what is wanted of it, until that is that it ends.
+pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundings>) {
+    let mut wanted = handler.wanted.subscribe();
+    let mut starts = FailedStarts::default();
+    // Nothing has been loaded anew yet.
+    let mut anew_last = 0;
+    let mut reviewed = Instant::now();
+    loop {
+        let now = wanted.borrow_and_update().clone();
+        if now.over {
+            return;
+        }
+        if handler.stand.borrow().version != now.version {
+            handler.waits(now.version, HandlerState::Loading);
+        }
+        let generation = handler.generation();
+        let anew = now.anew != anew_last;
+        if anew {
+            starts = FailedStarts::default();
+        }
+        let waits = |state| {
+            handler.waits(now.version, state);
+        };
+        let next = match &now.refused {
+            Some(problem) => Err(NotReady::Refused(problem.clone())),
+            None => tokio::select! {
+                biased;
+                // Something newer is wanted; what was under way is dropped.
+                _ = wanted.changed() => continue,
+                // The one before may not go on either, however long the next one takes.
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    continue;
+                }
+                next = prepare(&at, &now.definition, generation.as_ref(), anew, waits) => next,
+            },
+        };
+        anew_last = now.anew;
+        let mut again = match next {
+            Ok(next) => {
+                switch(&handler, &at, generation, next, now.version).await;
+                starts = FailedStarts::default();
+                None
+            }
+            Err(not_ready) => handler.not_ready(&at, not_ready, now.version, &mut starts),
+        };
+        loop {
+            tokio::select! {
+                _ = wanted.changed() => break,
+                () = sleep(again.unwrap_or_default()), if again.is_some() => break,
+                (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                    handler.withdraw(&refusal).await;
+                    again = Some(at.access.periods().recheck);
+                }
+            }
+        }
+    }
+}
+
+/// The starts of one module that failed.
+#[derive(Default)]
+struct FailedStarts {
+    of: Option<Digest>,
+    crash_loop: CrashLoop,
+}
+
+impl SupervisedHandler {
+    /// Says why there is no next generation; gives when it is to be tried again.
+    fn not_ready(
+        &self,
+        at: &Surroundings,
+        not_ready: NotReady,
+        version: u64,
+        starts: &mut FailedStarts,
+    ) -> Option<Duration> {
+        let (state, again) = match not_ready {
+            NotReady::Unchanged => {
+                self.stand.send_modify(|stand| {
+                    stand.version = version;
+                    stand.replacement = None;
+                });
+                return None;
+            }
+            NotReady::Refused(problem) => (HandlerState::Failed(problem), None),
+            NotReady::Unavailable(problem) => {
+                (HandlerState::Unreachable(problem), Some(UNAVAILABLE_WAIT))
+            }
+            NotReady::NoSecret(problem) => {
+                (HandlerState::UnknownSecret(problem), Some(UNAVAILABLE_WAIT))
+            }
+            NotReady::Forbidden(refusal) => {
+                if self.waits(version, forbidden(&refusal)) {
+                    refusal.audit(&self.name);
+                }
+                return Some(at.access.periods().recheck);
+            }
+            NotReady::Quarantined(reason) => (HandlerState::Quarantined(reason), None),
+            NotReady::FailedToStart(digest, problem) => {
+                if starts.of != Some(digest) {
+                    *starts = FailedStarts { of: Some(digest), crash_loop: CrashLoop::default() };
+                }
+                match starts.crash_loop.failed_start(Instant::now()) {
+                    AfterFailure::Wait(wait) => (HandlerState::Failed(problem), Some(wait)),
+                    AfterFailure::Quarantine(why) => {
+                        let why = format!("{why}; the last time it {problem}");
+                        at.quarantine.insert(digest, why.clone());
+                        (HandlerState::Quarantined(why), None)
+                    }
+                }
+            }
+        };
+        self.waits(version, state);
+        again
+    }
+
+    /// No more calls into this module.
+    fn quarantine(&self, at: &Surroundings, digest: Digest, why: String) {
+        tracing::error!(handler = &*self.name, %digest, why, "handler quarantined");
+        at.quarantine.insert(digest, why.clone());
+        let mut running = self.running();
+        running.quarantined = true;
+        running.apply_pause();
+        self.stand.send_modify(|stand| stand.state = HandlerState::Quarantined(why));
+    }
+}
+
+/// The module that runs and why it must not any more, as soon as it has failed too often.
+async fn crashed(handler: &SupervisedHandler) -> (Digest, String) {
+    let calls = {
+        let running = handler.running();
+        let generation = running.generation.as_ref().filter(|_| !running.quarantined);
+        generation.map(|generation| (generation.digest, generation.guest.crashed()))
+    };
+    if let Some((digest, mut crashed)) = calls
+        && let Ok(why) = crashed.wait_for(Option::is_some).await
+        && let Some(why) = why.clone()
+    {
+        return (digest, why);
+    }
+    std::future::pending().await
+}
+
+/// The next generation takes over. Is not cut off in the middle.
+async fn switch(
+    handler: &SupervisedHandler,
+    at: &Surroundings,
+    current: Option<Generation>,
+    next: NextGeneration,
+    version: u64,
+) {
+    let NextGeneration { definition, digest, guest, watched, granted, authority } = next;
+    let name = &*handler.name;
+    let replays = definition.spec.on_reload == OnReload::Replay;
+    let current_places = current.as_ref().map_or(&[] as &[_], |it| &it.places);
+    let is_kept = |place: &&Arc<Place>| watched.iter().any(|(it, _)| *it == place.resource);
+    let (kept, gone): (Vec<_>, Vec<_>) = current_places.iter().partition(is_kept);
+    // What the next one does not watch, the one before gets to know to the end.
+    join_all(gone.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
+
+    let mut free = current_places.iter().map(|place| place.number + 1).max().unwrap_or(0)..;
+    let mut numbered = Vec::new();
+    for (resource, informer) in watched {
+        let old = kept.iter().find(|place| place.resource == resource).copied();
+        let number = old.map(|place| place.number).or_else(|| free.next()).unwrap_or_default();
+        numbered.push((number, resource, informer, old));
+    }
+    let numbers: BTreeSet<usize> = numbered.iter().map(|(number, ..)| *number).collect();
+    let guest = match &current {
+        Some(current) if !replays => {
+            current.guest.replace(guest, numbers, HANDOVER_MAX).await;
+            current.guest.clone()
+        }
+        _ => SharedGuest::new(guest, numbers),
+    };
+    let mut places = Vec::new();
+    let mut replaced = Vec::new();
+    let delivery = &definition.spec.delivery;
+    for (number, resource, informer, old) in numbered {
+        let policy = definition.spec.delivery();
+        if let Some(place) = old.filter(|_| !replays) {
+            place.registration.set_policy(policy, delivery.resync_period).await;
+            // `on-synced` is told to each generation.
+            place.registration.sync_again();
+            places.push(place.clone());
+            continue;
+        }
+        let new = GuestHandler::new(name, resource.kind.clone(), guest.clone(), number);
+        let options = HandlerOptions {
+            delivery: policy,
+            resync_period: delivery.resync_period,
+            runtime: Some(at.guests.clone()),
+            // Until all of the old ones have ended.
+            paused: true,
+        };
+        let registration = match old {
+            Some(old) => {
+                replaced.push(old);
+                old.registration.replace(new, options, HANDOVER_MAX).await
+            }
+            None => informer.add_event_handler(new, options).await,
+        };
+        places.push(Arc::new(Place { number, resource, registration }));
+    }
+    // None of the new ones is told anything before; one that cannot be replaced any more ends, too.
+    join_all(replaced.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
+
+    let number = handler.running().generations + 1;
+    let watches = places.iter().map(|it| it.resource.to_string()).collect::<Vec<_>>().join("; ");
+    let source = &definition.source;
+    tracing::info!(handler = name, generation = number, %digest, %source, watches, "handler loaded");
+    let mut running = handler.running();
+    for place in gone.iter().chain(&replaced) {
+        running.past += place.registration.counts();
+    }
+    let since = SystemTime::now();
+    running.generations = number;
+    running.generation = Some(Generation {
+        number,
+        definition,
+        digest,
+        since,
+        guest,
+        places,
+        authority,
+        _granted: granted,
+    });
+    running.quarantined = false;
+    running.apply_pause();
+    drop(running);
+    let stand = Stand { version, state: HandlerState::Running, replacement: None };
+    handler.stand.send_replace(stand);
+}
+
+/// How long the generation before may take for what it has begun, and for what only it is to be told.
+const HANDOVER_MAX: Duration = Duration::from_secs(5);
+
+/// What could not be had is tried again after this long.
+const UNAVAILABLE_WAIT: Duration = Duration::from_secs(10);
