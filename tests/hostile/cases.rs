@@ -148,7 +148,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             spec: format!(
                 "  watches: [{{ apiVersion: v1, kind: ConfigMap }}, {{ apiVersion: v1, kind: Secret \
-                 }}]\n{RETRY_ONCE}  limits: {{ cpuPerCall: 1s }}\n"
+                 }}]\n  grants: {{ read: [{{ apiVersion: v1, kind: Secret }}] }}\n{RETRY_ONCE}  \
+                 limits: {{ cpuPerCall: 1s }}\n"
             ),
             updates: 5,
             ..case("H26", "waits while more comes for it", "overlaps", Expected::Handles)
@@ -590,21 +591,26 @@ fn limited(limits: &str) -> String {
 }
 
 /// Ways to attack that other tests show contained, with the full name of each.
-pub(crate) const ELSEWHERE: [(&str, &str); 4] = [
+pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
+    ("H9", "guest::pre_scan::tests::each_number_may_be_as_high_as_its_limit_and_no_higher"),
+    ("H9", "compiling::a_module_with_too_much_in_it_is_refused_before_it_is_compiled"),
+    ("H9", "compiling::a_module_that_takes_too_long_to_compile_ends_at_the_limit_which_is_named"),
+    (
+        "H10",
+        "guest::preparation::tests::a_feature_that_is_off_is_named_in_components_and_core_modules",
+    ),
     ("H31", "guest::componentize::tests::damaged_modules_are_refused_or_used"),
+    ("H31", "compiling::damage_gets_an_error_wherever_it_is_and_no_child_is_left"),
+    ("H33", "sources::https::each_way_to_be_wrong_is_told_apart_and_bounded"),
     ("H34", "bad_input::each_bad_module_gets_its_own_error_and_the_good_one_runs"),
     ("H35", "contract::modules_of_all_versions_see_the_same"),
+    (
+        "H41",
+        "handlers::quarantine::tests::what_was_being_started_when_the_host_died_is_not_started_again",
+    ),
     ("H42", "guest::instance::tests::a_panic_of_the_host_costs_the_call_and_is_counted"),
-];
-
-/// Ways to attack that are not tried yet, and what they are about.
-pub(crate) const LATER: [(&str, &str); 6] = [
-    ("H9", "a module of a million globals, or of 100,000 segments"),
-    ("H10", "each feature of WebAssembly that is off, beside those of H6 and H30"),
-    ("H33", "a compressed module that unpacks without end"),
-    ("H41", "a module that ends the host's process: not loaded again"),
-    ("H50", "a new module every second"),
-    ("H51", "a replacement that never starts"),
+    ("H50", "reload::nothing_is_lost_over_many_generations_under_load"),
+    ("H51", "reload::the_old_generation_goes_on_while_the_next_one_is_bad"),
 ];
 
 /// Ways to attack that there is nothing for yet, and why.

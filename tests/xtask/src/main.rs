@@ -86,9 +86,9 @@ Usage: cargo xtask <job>
                 and measure what each costs. --json: the last line is one JSON object.
   hostile [--json]
                 Run guests that attack in every way that is known, each beside a good one, look at
-                what becomes of them and at what they leave behind; and measure how much longer
-                good handlers wait when some hostile ones run beside them. --json: one line at the
-                end.
+                what becomes of them and at what they leave behind; measure how much longer good
+                handlers wait when some hostile ones run beside them, and what a handler misses that
+                is replaced again and again. --json: one line at the end.
 
 All jobs set up what they need and say so. Beforehand there must be Rust with rustup
 (https://rustup.rs), for `conformance` and `test` Go (https://go.dev/dl), and for `test` and
