@@ -155,7 +155,12 @@ impl Neighbourhood {
         let (handlers, _) = read_directory(self.folder.path())?;
         let handler = handlers.into_iter().find(|it| it.name == name).context("it was written")?;
         self.host.handlers().apply(handler)?;
-        let state = self.host.handlers().settled(name).await;
+        let mut state = self.host.handlers().settled(name).await;
+        if let Some(HandlerState::Quarantined(_)) = state {
+            // For what it did the last time.
+            self.host.handlers().reload(name);
+            state = self.host.handlers().settled(name).await;
+        }
         ensure!(state == Some(HandlerState::Running), "{name}: {state:?}");
         self.is_idle().await
     }
@@ -171,6 +176,7 @@ impl Neighbourhood {
         for number in 0..writes {
             let due = begin + Duration::from_secs_f64(number as f64 / options.rate as f64);
             tokio::time::sleep_until(due.into()).await;
+            self.let_out();
             let version = write(&self.storage, random.usize(..OBJECTS))?;
             due_times.insert(version, due);
         }
@@ -184,6 +190,17 @@ impl Neighbourhood {
         let times: Vec<Duration> = times.collect();
         ensure!(times.len() == expected, "{} of {expected} deliveries", times.len());
         Ok(Latencies::new(times))
+    }
+
+    /// Lets hostile handlers attack again that were put in quarantine: measured is what they cost until then.
+    fn let_out(&self) {
+        for (number, ..) in HOSTILE {
+            let name = format!("hostile-{number}");
+            let status = self.host.handlers().status(&name);
+            if status.is_some_and(|it| matches!(it.state, HandlerState::Quarantined(_))) {
+                self.host.handlers().reload(&name);
+            }
+        }
     }
 
     /// Waits until no good handler has anything left to do.
