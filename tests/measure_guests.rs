@@ -96,7 +96,11 @@ async fn call(handler: &mut GuestHandler, delivery: &Delivery) -> Result<(), Str
 
 async fn start(module: &GuestModule, detail: &str) -> Result<GuestHandler, String> {
     let config = json!({ "report": ["/status/phase", "/spec/nodeName"], "detail": detail });
-    let limits = GuestLimits { memory: 1 << 30, cpu_per_call: Duration::from_secs(10) };
+    let limits = GuestLimits {
+        memory: 1 << 30,
+        cpu_per_call: Duration::from_secs(10),
+        ..GuestLimits::default()
+    };
     let started = StartedGuest::start(module.clone(), "measured", config.to_string(), limits).await;
     let guest = SharedGuest::new(started.map_err(|error| error.to_string())?, [0].into());
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Pod"));

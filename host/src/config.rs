@@ -154,6 +154,9 @@ pub struct HostArgs {
     /// What modules may come from, and what they must be signed with (docs/module-signatures.md)
     #[arg(long, value_name = "FILE")]
     pub module_policy: Option<PathBuf>,
+    /// The most that a handler spec may ask for: a YAML file with `limits`, as in a spec
+    #[arg(long, value_name = "FILE")]
+    pub limit_ceilings: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9797")]
     pub http: SocketAddr,

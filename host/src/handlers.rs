@@ -2,6 +2,7 @@
 
 mod definition;
 mod spec;
+mod limits_spec;
 mod quantity;
 mod directory;
 mod directory_watch;
@@ -19,10 +20,11 @@ pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
 pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;
+pub use limits_spec::{LimitsSpec, read_ceilings};
 pub use registry::{HandlerRegistry, NameTaken};
 pub(crate) use spec::validate_name;
 pub use spec::{
-    DeliverySpec, GrantsSpec, HandlerSpec, LimitsSpec, OnReload, ReadGrant, SecretKeyRef,
-    SecretValue, WatchSpec,
+    DeliverySpec, GrantsSpec, HandlerSpec, OnReload, ReadGrant, SecretKeyRef, SecretValue,
+    WatchSpec,
 };
 pub use status::{HandlerState, HandlerStatus};

@@ -10,7 +10,7 @@ use kube::Client;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::guest::{Compiler, HandlerLogs};
+use crate::guest::{Compiler, GuestLimits, HandlerLogs, guest_threads};
 use crate::handlers::{HandlerRegistry, HandlerResources, HandlersDirectory, ResourcePolicy};
 use crate::health::HealthServer;
 use crate::modules::ModuleFetcher;
@@ -31,22 +31,29 @@ struct GuestThreads(Option<Runtime>);
 
 impl Host {
     /// Starts without handlers. `http` is where health, readiness and metrics are; port 0 takes a
-    /// free one.
+    /// free one. `ceilings` is the most that a handler may use.
     pub async fn start(
         client: Client,
         compiler: Compiler,
         modules: ModuleFetcher,
         http: SocketAddr,
+        ceilings: GuestLimits,
     ) -> anyhow::Result<Self> {
         let guests = Builder::new_multi_thread()
             .thread_name("guest")
+            .worker_threads(guest_threads())
+            // A guest that runs until it is interrupted must not keep its thread from looking for others
+            // that are due: by default it would look again after 61 such guests.
+            .global_queue_interval(1)
+            .event_interval(1)
             .enable_all()
             .build()
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
         let handler_logs = compiler.engine().logs().clone();
-        let handlers = Arc::new(HandlerRegistry::new(client.clone(), compiler, modules, handle));
+        let handlers = HandlerRegistry::new(client.clone(), compiler, modules, handle, ceilings);
+        let handlers = Arc::new(handlers);
         let health = HealthServer::start(http, handlers.clone()).await?;
         Ok(Self {
             client,

@@ -14,8 +14,10 @@ use host::config::{
     AdminCommand, CacheArgs, Cli, Command, CompileModuleArgs, DevArgs, HostArgs, InspectArgs,
     NewArgs, OfHost, RunArgs,
 };
-use host::guest::{ChildLimits, Compiler, CompilerSettings, GuestEngine, compile_module};
-use host::handlers::{HANDLER_CRD, ResourcePolicy};
+use host::guest::{
+    ChildLimits, Compiler, CompilerSettings, GuestEngine, GuestLimits, compile_module,
+};
+use host::handlers::{HANDLER_CRD, ResourcePolicy, read_ceilings};
 use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
@@ -171,7 +173,9 @@ async fn serve(
     let policy = args.module_policy.as_deref().map(FetchPolicy::from_file).transpose()?;
     let modules = ModuleFetcher::new(policy.unwrap_or_default());
     let compiler = compiler(&args.cache)?;
-    let host = Host::start(client.clone(), compiler.clone(), modules, args.http).await?;
+    let ceilings = args.limit_ceilings.as_deref().map(read_ceilings).transpose()?;
+    let ceilings = ceilings.unwrap_or(GuestLimits::MAX);
+    let host = Host::start(client.clone(), compiler.clone(), modules, args.http, ceilings).await?;
     if let Some(folder) = compiler.cache_folder()
         && let Err(error) = host.handlers().remember_in(&folder.join("starting"))
     {

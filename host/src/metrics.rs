@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::guest::host_bugs;
 use crate::handlers::{HandlerRegistry, HandlerState};
 
 /// A registry that reads the handlers' and informers' state.
@@ -56,6 +57,10 @@ impl Collector for HandlersCollector {
         each("informer_process_loop_restarts", "Early ends", Count, &|i| {
             at(i).counters().process_loop_restarts.get()
         })?;
+
+        let bugs = ConstCounter::new(host_bugs());
+        let help = "Panics of the host's own code while it served a guest";
+        bugs.encode(encoder.encode_descriptor("host_bugs", help, None, bugs.metric_type())?)?;
 
         let handlers = self.0.statuses();
         let mut each = |name: &str, help: &str, kind: Kind, value: &dyn Fn(usize) -> u64| {

@@ -44,7 +44,10 @@ fn full_spec() -> Value {
             "secretKeyRef": { "namespace": "prod", "name": "notifier", "key": "token.txt" },
         }],
         "serviceAccountName": "reader",
-        "limits": { "memory": "16Mi", "cpuPerCall": "50ms" },
+        "limits": {
+            "memory": "16Mi", "cpuPerCall": "50ms", "cpuAtStart": "2s", "hostCallsPerDelivery": 9,
+            "logLinesPerSecond": 8, "logBytesPerSecond": "4Ki",
+        },
         "delivery": { "maxRetries": 2, "backoff": "1s", "buffer": 7, "resyncPeriod": "1h30m" },
         "onReload": "replay",
         "grants": { "read": [
@@ -137,8 +140,12 @@ async fn the_server_takes_every_field_and_says_what_is_wrong_with_others() {
         ("/limits/memory", json!("1Ki"), "must be from 64Ki to 1Gi"),
         ("/limits/memory", json!("1025Mi"), "must be from 64Ki to 1Gi"),
         ("/limits/cpuPerCall", json!("soon"), "spec.limits.cpuPerCall"),
-        ("/limits/cpuPerCall", json!("0s"), "must be above 0, up to 10s"),
-        ("/limits/cpuPerCall", json!("10s1ms"), "must be above 0, up to 10s"),
+        ("/limits/cpuPerCall", json!("0s"), "must be from 1ms to 10s"),
+        ("/limits/cpuPerCall", json!("10s1ms"), "must be from 1ms to 10s"),
+        ("/limits/cpuAtStart", json!("31s"), "must be from 10ms to 30s"),
+        ("/limits/hostCallsPerDelivery", json!(0), "greater than or equal to 1"),
+        ("/limits/logLinesPerSecond", json!(1001), "less than or equal to 1000"),
+        ("/limits/logBytesPerSecond", json!("2Mi"), "must be from 1Ki to 1Mi"),
         ("/delivery/maxRetries", json!(-1), "greater than or equal to 0"),
         ("/delivery/backoff", json!("31s"), "must be at most 30s"),
         ("/delivery/buffer", json!(0), "greater than or equal to 1"),
@@ -189,14 +196,22 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
     let SecretKeyRef { namespace: secret_in, name: secret, key } = secret_key_ref;
     let WatchSpec { api_version, kind, namespaces, label_selector, field_selector, queue } =
         &watches[0];
-    let LimitsSpec { memory, cpu_per_call } = limits;
+    let LimitsSpec {
+        memory,
+        cpu_per_call,
+        cpu_at_start,
+        host_calls_per_delivery,
+        log_lines_per_second,
+        log_bytes_per_second,
+    } = limits;
     let DeliverySpec { max_retries, backoff, buffer, resync_period } = delivery;
     let GrantsSpec { read } = grants;
     let ReadGrant { api_version: read_version, kind: read_kind, namespaces: read_in, names } =
         &read[0];
     let said = format!(
         "{} {api_version} {kind} {namespaces:?} {} {field_selector} {queue:?} {} {memory:?} \
-         {cpu_per_call:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {on_reload:?} \
+         {cpu_per_call:?} {cpu_at_start:?} {host_calls_per_delivery:?} {log_lines_per_second:?} \
+         {log_bytes_per_second:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {on_reload:?} \
          {read_version} {read_kind} {read_in:?} {names:?} {name} {secret_in:?} {secret} {key} \
          {service_account_name:?}",
         module.location,
@@ -206,8 +221,8 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
     assert_eq!(
         said,
         "a.wasm apps/v1 Deployment [\"prod\"] 2 metadata.name=a InOrder \
-         {\"deep\":{\"as\":[\"you\",{\"like\":1.5}]}} Some(16777216) Some(50ms) Some(2) Some(1s) \
-         Some(7) Some(5400s) Replay v1 Pod [\"prod\"] [\"system:a\"] token Some(\"prod\") notifier \
+         {\"deep\":{\"as\":[\"you\",{\"like\":1.5}]}} Some(16777216) Some(50ms) Some(2s) \
+         Some(9) Some(8) Some(4096) Some(2) Some(1s) Some(7) Some(5400s) Replay v1 Pod [\"prod\"] [\"system:a\"] token Some(\"prod\") notifier \
          token.txt Some(\"reader\")"
     );
 

@@ -136,6 +136,11 @@ pub fn audited(handler: &str) -> Vec<HashMap<&'static str, String>> {
     kept(handler, |kept| kept.audited.clone())
 }
 
+/// Forgets all that was logged about a handler, so that the memory of this process can be told apart.
+pub fn forget_log_of(handler: &str) {
+    KEPT.lock().expect("no test panics while it holds the log").remove(handler);
+}
+
 fn kept<T: Default>(handler: &str, read: impl FnOnce(&Kept) -> T) -> T {
     KEPT.lock()
         .expect("no test panics while it holds the log")

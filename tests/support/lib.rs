@@ -13,13 +13,15 @@ mod https_server;
 mod scripted_server;
 mod client_go;
 mod server_history;
+mod hostile_guest;
+mod process_usage;
 mod explanation;
 mod merged_deliveries;
 
 pub use binary::{binary, compile_cache, compiler};
 pub use captured_log::{
-    HeldGuest, Logged, Said, audited, capture_log, deliveries_of, fields_said_by, log_of,
-    problems_of, said_by, timed_log_of,
+    HeldGuest, Logged, Said, audited, capture_log, deliveries_of, fields_said_by, forget_log_of,
+    log_of, problems_of, said_by, timed_log_of,
 };
 pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
@@ -29,8 +31,10 @@ pub use handler_resources::{
     ModulesFolder, condition, create, create_handler_kind, handler_kind, handler_resource,
     handlers_in, holds, reported,
 };
+pub use hostile_guest::hostile_guest;
 pub use https_server::{HttpsServer, Reply, certificate};
 pub use merged_deliveries::explain_merges;
+pub use process_usage::ProcessUsage;
 pub use scripted_server::{Answer, Request, ScriptedServer};
 pub use server_history::ServerHistory;
 pub use tcp_proxy::TcpProxy;

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use host::guest::GuestLimits;
 use host::handlers::{HandlerState, HandlerStatus, read_directory};
 use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
@@ -29,8 +30,9 @@ impl TestHost {
     pub async fn start_with(client: Client, modules: ModuleFetcher) -> Self {
         capture_log();
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let host =
-            Host::start(client, compiler().clone(), modules, http).await.expect("the host starts");
+        let (compiler, ceilings) = (compiler().clone(), GuestLimits::MAX);
+        let host = Host::start(client, compiler, modules, http, ceilings).await;
+        let host = host.expect("the host starts");
         Self { host, directory: tempfile::tempdir().expect("a folder") }
     }
 
@@ -43,13 +45,23 @@ impl TestHost {
 
     /// As `load`, without waiting.
     pub fn begin_load(&self, name: &str, wasm: &str, spec: &str) {
+        let module = fs::read(wasm).expect("the guest was built");
+        self.begin_load_bytes(name, &module, spec).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// As `begin_load`, of a module that is no file. An error says what is wrong with the spec.
+    pub fn begin_load_bytes(&self, name: &str, wasm: &[u8], spec: &str) -> Result<(), String> {
         let module = self.directory.path().join(format!("{name}.wasm"));
-        fs::copy(wasm, module).expect("the guest was built");
-        self.begin_load_from(name, &format!("{{ path: {name}.wasm }}"), spec);
+        fs::write(module, wasm).expect("the folder is writable");
+        self.begin_load_of(name, &format!("{{ path: {name}.wasm }}"), spec)
     }
 
     /// As `begin_load`, with what follows `module:` in its YAML.
     pub fn begin_load_from(&self, name: &str, module: &str, spec: &str) {
+        self.begin_load_of(name, module, spec).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn begin_load_of(&self, name: &str, module: &str, spec: &str) -> Result<(), String> {
         let yaml = format!(
             "apiVersion: informerd.dev/v1alpha1\nkind: Handler\nmetadata: {{ name: {name} }}\n\
              spec:\n  module: {module}\n{spec}"
@@ -57,9 +69,20 @@ impl TestHost {
         let file = self.directory.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).expect("the folder is writable");
         let (handlers, errors) = read_directory(self.directory.path()).expect("a folder");
-        assert!(errors.is_empty(), "{errors:?}");
+        if let Some(error) = errors.first() {
+            return Err(error.to_string());
+        }
         let handler = handlers.into_iter().find(|handler| handler.name == name);
         self.host.handlers().apply(handler.expect("it is there")).expect("the name is free");
+        Ok(())
+    }
+
+    /// Removes a handler, if it was loaded, and its files. What is queued for it is not delivered.
+    pub async fn unload(&self, name: &str) {
+        self.host.handlers().remove(name, Duration::ZERO).await;
+        for file in [format!("{name}.yaml"), format!("{name}.wasm")] {
+            fs::remove_file(self.directory.path().join(file)).expect("it was loaded");
+        }
     }
 
     /// Waits until a handler has handled its initial lists.

@@ -16,9 +16,11 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::informerd::handler::types::{Failure, Watch};
-use super::imports::{GuestLog, GuestState};
-use super::instance::{CallError, CpuMeter, arm, call_error, within};
-use super::limits::{CPU_AT_START, GuestLimits};
+use super::call_meter::CallMeter;
+use super::guest_log::GuestLog;
+use super::imports::GuestState;
+use super::instance::{CallError, arm, call_error, within};
+use super::limits::GuestLimits;
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::shared_guest::Call;
 use super::standard_streams::StandardStreams;
@@ -29,7 +31,7 @@ pub(super) struct Command {
     /// Why it ended.
     run: Pin<Box<dyn Future<Output = CallError> + Send>>,
     streams: StandardStreams,
-    cpu: CpuMeter,
+    meter: CallMeter,
     limits: GuestLimits,
     log: GuestLog,
     config: Arc<str>,
@@ -48,23 +50,24 @@ impl Command {
         config: Arc<str>,
         log: GuestLog,
     ) -> Self {
-        arm(&mut store, true, CPU_AT_START);
-        let cpu = store.data().cpu.clone();
+        arm(&mut store, true, limits.cpu_at_start);
+        let meter = store.data().meter.clone();
         let run = Box::pin(run(command.clone(), store, limits.clone()));
-        Self { run, streams, cpu, limits, log, config, id: 0, watches: None }
+        Self { run, streams, meter, limits, log, config, id: 0, watches: None }
     }
 
     /// Starts the program and configures it, if that was not done yet; gives what it watches.
     pub(super) async fn introduce(&mut self) -> Result<&[Watch], CallError> {
         if self.watches.is_none() {
-            self.turn(CPU_AT_START, CPU_AT_START * 10).await?;
+            let (cpu, wall) = (self.limits.cpu_at_start, self.limits.wall_at_start());
+            self.turn(cpu, wall).await?;
             let said = self.streams.take_lines()?;
             if let Some(line) = said.first() {
                 let line = one_line(line, EXCERPT_BYTES_MAX);
                 return Err(CallError::NoAnswer(format!("it printed `{line}` unasked")));
             }
             let line = init_line(self.id, &self.config);
-            let answer = self.ask(line, CPU_AT_START, CPU_AT_START * 10).await?;
+            let answer = self.ask(line, cpu, wall).await?;
             self.watches =
                 Some(answer.introduction().map_err(|reason| {
                     CallError::ConfigRefused(one_line(&reason, REASON_BYTES_MAX))
@@ -111,7 +114,7 @@ impl Command {
 
     /// Lets the program run until it waits for a line.
     async fn turn(&mut self, cpu: Duration, wall: Duration) -> Result<(), CallError> {
-        self.cpu.start(cpu);
+        self.meter.start(cpu);
         // What it said before is not why it fails now.
         self.log.take_last_words();
         let (run, streams) = (&mut self.run, &self.streams);
@@ -120,7 +123,7 @@ impl Command {
             Poll::Pending if streams.is_waited_for() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
-        within(wall, self.cpu.clone(), waits).await
+        within(wall, self.meter.clone(), waits).await
     }
 }
 

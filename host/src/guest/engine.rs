@@ -1,6 +1,7 @@
 //! The one wasmtime engine of the process: which wasm is accepted, how it is compiled, and the clock
 //! that interrupts guests.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,13 +12,15 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 use super::bindings::HandlerModule;
 use super::handler_logs::HandlerLogs;
 use super::imports::GuestState;
-use super::limits::{FIBER_STACK, WASM_STACK};
+use super::limits::{BACKTRACE_FRAMES_MAX, FIBER_STACK, WASM_STACK};
+use super::slow_lane::SlowLane;
 
 /// Runs handler modules. Clones are the same engine.
 #[derive(Clone)]
 pub struct GuestEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<GuestState>>,
+    pub(super) slow_lane: SlowLane,
     logs: HandlerLogs,
 }
 
@@ -37,7 +40,12 @@ impl GuestEngine {
                 thread::sleep(EPOCH);
             }
         })?;
-        Ok(Self { engine, linker: Arc::new(linker), logs: HandlerLogs::default() })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            slow_lane: SlowLane::new(),
+            logs: HandlerLogs::default(),
+        })
     }
 
     /// What all guests of this engine say.
@@ -55,6 +63,7 @@ pub(super) fn config() -> Config {
         .async_stack_size(FIBER_STACK)
         .memory_init_cow(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
         // With component-model async every call costs two to three times as much.
         .concurrency_support(false)
         .wasm_component_model(true)

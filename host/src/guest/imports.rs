@@ -1,33 +1,29 @@
 //! What a guest may call, and the state behind it: the objects of the running call, the log, and
 //! WASI without any authority.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::informerd::handler::cache::Page;
 use super::bindings::informerd::handler::log::{Field, Level};
 use super::bindings::informerd::handler::{cache, config, log, objects, types};
+use super::call_meter::CallMeter;
 use super::call_objects::{CallObjects, TICKETS_MAX};
-use super::handler_logs::HandlerLog;
-use super::instance::{CallError, CpuMeter};
-use super::limits::{GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, StoreLimiter};
-use super::log_budget::{LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, fields_json, one_line};
+use super::guest_log::{GuestLog, GuestOutput};
+use super::instance::CallError;
+use super::limits::{GuestLimits, HANDLES_MAX, RANDOM_BYTES_MAX, StoreLimiter};
 use super::readable_cache::{CachePage, ReadableCache};
+use super::slow_lane::Lane;
 use super::standard_streams::StandardStreams;
 use crate::json_pointer;
 
 /// What one instance's host functions work on.
 pub(super) struct GuestState {
     pub(super) limiter: StoreLimiter,
-    pub(super) cpu: CpuMeter,
+    pub(super) meter: CallMeter,
     pub(super) call_objects: CallObjects,
     pub(super) log: GuestLog,
     /// The handler spec's `config` as JSON text.
@@ -36,8 +32,9 @@ pub(super) struct GuestState {
     cache: Arc<OnceLock<ReadableCache>>,
     /// The running call is not about a notification.
     at_start: bool,
-    /// Of the running call.
+    /// That the running call may still make.
     host_calls: u32,
+    host_calls_max: u32,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -49,30 +46,35 @@ impl GuestState {
         log: GuestLog,
         config: Arc<str>,
         cache: Arc<OnceLock<ReadableCache>>,
+        lane: Lane,
         streams: Option<&StandardStreams>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
+        let meter = CallMeter::new(lane);
         let mut wasi = WasiCtx::builder();
         match streams {
             Some(streams) => wasi.stdin(streams.clone()).stdout(streams.clone()),
-            None => wasi.stdout(GuestOutput { log: log.clone(), level: Level::Info }),
+            None => wasi.stdout(GuestOutput::new(&log, Level::Info)),
         };
         let wasi = wasi
-            .stderr(GuestOutput { log: log.clone(), level: Level::Warn })
+            .stderr(GuestOutput::new(&log, Level::Warn))
+            .monotonic_clock(meter.clone())
+            .wall_clock(meter.clone())
             .allow_tcp(false)
             .allow_udp(false)
-            .max_random_size(64 << 10)
+            .max_random_size(RANDOM_BYTES_MAX)
             .build();
         Self {
             limiter: StoreLimiter::new(limits),
-            cpu: CpuMeter::default(),
+            meter,
             call_objects: CallObjects::default(),
             log,
             config,
             cache,
             at_start: true,
             host_calls: 0,
+            host_calls_max: limits.host_calls_per_delivery,
             wasi,
             table,
         }
@@ -81,9 +83,9 @@ impl GuestState {
     /// Before everything that runs guest code.
     pub(super) fn begin_call(&mut self, at_start: bool, cpu: Duration) {
         self.at_start = at_start;
-        self.cpu.start(cpu);
+        self.meter.start(cpu);
         self.limiter.memory_was_refused = false;
-        self.host_calls = 0;
+        self.host_calls = self.host_calls_max;
     }
 
     /// A page of what `read` gives, no longer than there is room for tickets.
@@ -118,11 +120,9 @@ impl GuestState {
     }
 
     fn count_host_call(&mut self) -> Result<(), CallError> {
-        self.host_calls += 1;
-        match self.host_calls > HOST_CALLS_MAX {
-            true => Err(CallError::TooManyHostCalls),
-            false => Ok(()),
-        }
+        let left = self.host_calls.checked_sub(1);
+        self.host_calls = left.ok_or(CallError::TooManyHostCalls(self.host_calls_max))?;
+        Ok(())
     }
 }
 
@@ -237,165 +237,5 @@ impl cache::Host for GuestState {
     }
 }
 
-/// The host's log under one handler's name.
-#[derive(Clone)]
-pub(super) struct GuestLog {
-    handler: Arc<str>,
-    budget: Arc<Mutex<LogBudget>>,
-    /// The last line on standard error: where a trap's reason is.
-    last_words: Arc<Mutex<String>>,
-    /// What was said last, for whoever asks for it.
-    kept: Arc<HandlerLog>,
-}
-
-impl GuestLog {
-    pub(super) fn new(handler: &str, kept: Arc<HandlerLog>) -> Self {
-        let budget = Arc::new(Mutex::new(LogBudget::new(Instant::now())));
-        Self { handler: handler.into(), budget, last_words: Arc::default(), kept }
-    }
-
-    pub(super) fn handler(&self) -> &str {
-        &self.handler
-    }
-
-    /// What the guest printed last on standard error, once.
-    pub(super) fn take_last_words(&self) -> String {
-        std::mem::take(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn printed(&self, level: Level, line: &str) {
-        let line = line.trim();
-        // Rust's advice after a panic is for somebody who could set a variable.
-        if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
-            return;
-        }
-        if level == Level::Warn {
-            let mut last_words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-            // Go says first why it ends, and then where.
-            if !last_words.starts_with("panic: ") && !last_words.starts_with("fatal error: ") {
-                *last_words = one_line(line, REASON_BYTES_MAX);
-            }
-        }
-        self.write(level, line, &[]);
-    }
-
-    pub(super) fn write(&self, level: Level, message: &str, fields: &[Field]) {
-        let now = Instant::now();
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let handler = &*self.handler;
-        if let Some(dropped) = budget.take_dropped(now) {
-            tracing::warn!(target: GUEST_LOG, handler, dropped, "log lines dropped: too many");
-            self.kept.write("warn", &format!("{dropped} log lines dropped: too many"), None);
-        }
-        let message = one_line(message, LINE_BYTES_MAX);
-        let fields = fields.iter().map(|field| (&*field.name, &*field.value));
-        let fields = fields_json(fields, LINE_BYTES_MAX - message.len());
-        if !budget.admit(message.len() + fields.as_ref().map_or(0, String::len), now) {
-            return;
-        }
-        self.kept.write(level_name(level), &message, fields.as_deref());
-        // Displayed, since a text of quotes is hard to read with each of them escaped.
-        let fields = fields.as_ref().map(tracing::field::display);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(target: GUEST_LOG, handler, fields, "{message}")
-            };
-        }
-        match level {
-            Level::Trace => line!(trace),
-            Level::Debug => line!(debug),
-            Level::Info => line!(info),
-            Level::Warn => line!(warn),
-            Level::Error => line!(error),
-        }
-    }
-}
-
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
-    }
-}
-
-/// What guests print goes to their log too: a Rust panic says there why it happened.
-#[derive(Clone)]
-struct GuestOutput {
-    log: GuestLog,
-    level: Level,
-}
-
-impl StdoutStream for GuestOutput {
-    /// Written at once, and not by a task in the background: after a trap, its reason is there.
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Lines { output: self.clone(), line: Vec::new() })
-    }
-
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for it, which is not linked.
-        Box::new(tokio::io::sink())
-    }
-}
-
-impl IsTerminal for GuestOutput {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-struct Lines {
-    output: GuestOutput,
-    line: Vec<u8>,
-}
-
-impl Lines {
-    fn end_line(&mut self) {
-        let GuestOutput { log, level } = &self.output;
-        log.printed(*level, &String::from_utf8_lossy(&self.line));
-        self.line.clear();
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Lines {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for Lines {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = OUTPUT_LINE_MAX.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
-                self.end_line();
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(OUTPUT_LINE_MAX)
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        self.end_line();
-    }
-}
-
 /// Objects in one page of the cache.
 const PAGE_MAX: usize = 500;
-
-/// The log target of everything that guests say.
-const GUEST_LOG: &str = "guest";
-
-/// A printed line is cut here; the log cuts it again.
-const OUTPUT_LINE_MAX: usize = 8 << 10;

@@ -2,28 +2,35 @@
 //!
 //! Whatever a call ends with other than a value, the instance is not to be used again.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep};
+use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::bindings::{HandlerModule, HandlerModulePre};
+use super::call_meter::CallMeter;
 use super::contract::mistyped_export;
 use super::engine::GuestEngine;
 use super::imports::GuestState;
-use super::limits::{CPU_AT_START, GuestLimits, HANDLES_MAX, HOST_CALLS_MAX, HOSTCALL_FUEL};
+use super::limits::{GuestLimits, HANDLES_MAX, HOSTCALL_FUEL};
+use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::module::GuestModule;
 
 /// Why a call gave no answer. The instance is gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The call used more CPU time than it may.
-    #[error("used more than its {0:?} of CPU time (limits.cpuPerCall; 1s while it starts)")]
+    #[error(
+        "used more than its {0:?} of CPU time (limits.cpuPerCall; while it starts, limits.cpuAtStart)"
+    )]
     CpuExceeded(Duration),
     /// The call took longer than it may, waiting included.
     #[error("took longer than {0:?}, waiting included (ten times its CPU time)")]
@@ -39,8 +46,11 @@ pub enum CallError {
         trap: String,
     },
     /// The guest called its imports without end.
-    #[error("called its imports more than {HOST_CALLS_MAX} times in one call")]
-    TooManyHostCalls,
+    #[error("called its imports more than {0} times in one call (limits.hostCallsPerDelivery)")]
+    TooManyHostCalls(u32),
+    /// The guest passed more data to the host than it may, with one call of an import or as a result.
+    #[error("passed more than {HOSTCALL_FUEL} bytes to the host at once: {0}")]
+    PassedTooMuch(String),
     /// The guest trapped.
     #[error("trapped: {0}")]
     Trapped(String),
@@ -74,6 +84,9 @@ pub enum CallError {
     /// A command answered something else than it was asked, or nothing.
     #[error("did not answer as wit/STDIN.md says: {0}")]
     NoAnswer(String),
+    /// The host's own code panicked while it served the guest.
+    #[error("ran into a bug of informerd, which is to be reported: {0}")]
+    HostBug(String),
     /// The guest refused its configuration.
     #[error("refused its configuration: {0}")]
     ConfigRefused(String),
@@ -93,10 +106,10 @@ impl Instance {
         state: GuestState,
     ) -> Result<Self, CallError> {
         let mut store = new_store(&module.engine, state);
-        arm(&mut store, true, CPU_AT_START);
-        let cpu = store.data().cpu.clone();
+        arm(&mut store, true, limits.cpu_at_start);
+        let meter = store.data().meter.clone();
         let instantiated = handler.instance_pre().instantiate_async(&mut store);
-        let instance = within(CPU_AT_START * 10, cpu, instantiated).await;
+        let instance = within(limits.wall_at_start(), meter, instantiated).await;
         let instance = instance.map_err(|error| call_error(error, &store, limits))?;
         let bindings = HandlerModule::new(&mut store, &instance).map_err(|error| {
             let export = mistyped_export(&mut store, &instance, module.interfaces().handler());
@@ -115,11 +128,11 @@ impl Instance {
         call: impl AsyncFnOnce(&HandlerModule, &mut Store<GuestState>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let (cpu, wall) = match at_start {
-            true => (CPU_AT_START, CPU_AT_START * 10),
+            true => (self.limits.cpu_at_start, self.limits.wall_at_start()),
             false => (self.limits.cpu_per_call, self.limits.wall_per_call()),
         };
         arm(&mut self.store, at_start, cpu);
-        let meter = self.store.data().cpu.clone();
+        let meter = self.store.data().meter.clone();
         let answer = within(wall, meter, call(&self.bindings, &mut self.store)).await;
         self.store.data_mut().call_objects.clear();
         answer.map_err(|error| call_error(error, &self.store, &self.limits))
@@ -132,7 +145,7 @@ pub(super) fn new_store(engine: &GuestEngine, state: GuestState) -> Store<GuestS
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store.set_max_component_handles(HANDLES_MAX);
-    store.epoch_deadline_callback(|mut store| store.data_mut().cpu.tick());
+    store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
     store
 }
 
@@ -142,26 +155,60 @@ pub(super) fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) 
     store.set_epoch_deadline(1);
 }
 
-/// Runs guest code, and notes since when this thread does so each time it goes on after waiting.
+/// Runs guest code when it has its turn, which does not count as time that it takes. A panic of the host
+/// functions that it calls ends here; wasmtime would let the instance be called again.
 pub(super) async fn within<T, E: From<CallError>>(
     wall: Duration,
-    cpu: CpuMeter,
+    meter: CallMeter,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut call = pin!(call);
+    let mut deadline = pin!(sleep(wall));
+    let mut turns = meter.turns();
+    let mut without_turn = None;
     let mut waited = false;
-    let timed = poll_fn(|context| {
+    let turn_by_turn = poll_fn(|context| {
+        if meter.is_slow() {
+            turns.enter_slow_lane();
+        }
+        let Poll::Ready(_turn) = turns.poll_turn(context) else {
+            without_turn.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        if let Some(since) = without_turn.take() {
+            let later = deadline.deadline() + since.elapsed();
+            deadline.as_mut().reset(later);
+        }
         if waited {
-            cpu.resume();
+            meter.resume();
         }
         waited = true;
-        call.as_mut().poll(context)
+        match call.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(answer),
+            Poll::Pending => deadline
+                .as_mut()
+                .poll(context)
+                .map(|()| Err(CallError::DeadlineExceeded(wall).into())),
+        }
     });
-    match tokio::time::timeout(wall, timed).await {
-        Ok(answer) => answer,
-        Err(_) => Err(CallError::DeadlineExceeded(wall).into()),
-    }
+    let answer = AssertUnwindSafe(turn_by_turn).catch_unwind().await;
+    meter.end();
+    answer.unwrap_or_else(|panic| Err(host_bug(&*panic).into()))
 }
+
+fn host_bug(panic: &(dyn Any + Send)) -> CallError {
+    HOST_BUGS.fetch_add(1, Ordering::Relaxed);
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    CallError::HostBug(one_line(text.unwrap_or("a panic"), REASON_BYTES_MAX))
+}
+
+/// How often the host's own code has panicked while it served a guest, in this process.
+pub fn host_bugs() -> u64 {
+    HOST_BUGS.load(Ordering::Relaxed)
+}
+
+static HOST_BUGS: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn call_error(
     error: wasmtime::Error,
@@ -170,6 +217,11 @@ pub(super) fn call_error(
 ) -> CallError {
     if let Some(error) = error.downcast_ref::<CallError>() {
         return error.clone();
+    }
+    // wasmtime does not export the error's type.
+    let too_much = error.chain().map(ToString::to_string).find(|it| it.contains(FUEL_EXHAUSTED));
+    if let Some(too_much) = too_much {
+        return CallError::PassedTooMuch(too_much);
     }
     let exit = error.downcast_ref::<I32Exit>().map(|exit| format!("it exited with {}", exit.0));
     let trap = exit.or_else(|| error.downcast_ref::<Trap>().map(Trap::to_string));
@@ -191,51 +243,8 @@ pub(super) fn call_error(
     }
 }
 
-/// Counts the CPU time of one call, at every epoch. Reading the clock costs as much as a call, so what
-/// passes before the first epoch is not counted. Clones are the same one.
-#[derive(Clone, Default)]
-pub(super) struct CpuMeter(Arc<Mutex<Metered>>);
+/// What wasmtime says when [`HOSTCALL_FUEL`] is used up.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls";
 
-#[derive(Default)]
-struct Metered {
-    budget: Duration,
-    used: Duration,
-    /// The thread that runs the guest, and its CPU time when it began to or was last asked.
-    running: Option<(ThreadId, Duration)>,
-}
-
-impl CpuMeter {
-    pub(super) fn start(&self, budget: Duration) {
-        *self.metered() = Metered { budget, ..Metered::default() };
-    }
-
-    /// The guest goes on after waiting, maybe on another thread.
-    fn resume(&self) {
-        self.metered().running = Some(thread_cpu_time());
-    }
-
-    /// An epoch has passed: the guest ends here, or lets others run and goes on.
-    fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        let (thread, now) = thread_cpu_time();
-        let mut metered = self.metered();
-        if let Some((running_on, since)) = metered.running.replace((thread, now))
-            && running_on == thread
-        {
-            metered.used += now.saturating_sub(since);
-        }
-        match metered.used >= metered.budget {
-            true => Err(CallError::CpuExceeded(metered.budget).into()),
-            false => Ok(UpdateDeadline::Yield(1)),
-        }
-    }
-
-    fn metered(&self) -> MutexGuard<'_, Metered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn thread_cpu_time() -> (ThreadId, Duration) {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
-    (std::thread::current().id(), Duration::new(time.tv_sec.unsigned_abs(), nanoseconds))
-}
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,15 @@ use super::bindings::HandlerModule;
 use super::bindings::informerd::handler::types::{Failure, Watch};
 use super::call_objects::CallObject;
 use super::command::Command;
-use super::imports::{GuestLog, GuestState};
+use super::guest_log::GuestLog;
+use super::imports::GuestState;
 use super::instance::{CallError, Instance, new_store};
 use super::limits::GuestLimits;
 use super::log_budget::{REASON_BYTES_MAX, one_line};
 use super::module::{GuestModule, Linked, WatchDeclaration};
 use super::readable_cache::ReadableCache;
 use super::shared_guest::{Call, StartError};
+use super::slow_lane::Lane;
 use super::standard_streams::StandardStreams;
 
 /// After an error it is not to be used again.
@@ -32,17 +34,18 @@ impl LiveGuest {
         log: GuestLog,
         config: Arc<str>,
         cache: Arc<OnceLock<ReadableCache>>,
+        lane: Lane,
     ) -> Result<Self, CallError> {
         Ok(match &*module.linked {
             Linked::Handler(handler) => {
-                let state = GuestState::new(limits, log, config, cache, None);
+                let state = GuestState::new(limits, log, config, cache, lane, None);
                 let instance = Instance::new(module, handler, limits, state).await?;
                 Self::Handler(Box::new(instance))
             }
             Linked::Command(command) => {
                 let streams = StandardStreams::new(log.clone());
-                let state =
-                    GuestState::new(limits, log.clone(), config.clone(), cache, Some(&streams));
+                let (said, read) = (log.clone(), config.clone());
+                let state = GuestState::new(limits, said, read, cache, lane, Some(&streams));
                 let store = new_store(&module.engine, state);
                 let limits = limits.clone();
                 Self::Command(Box::new(Command::new(command, store, streams, limits, config, log)))

@@ -5,15 +5,16 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::limits::GuestLimits;
+
 /// A line's message, and the fields that fit beside it.
 pub(super) const LINE_BYTES_MAX: usize = 4 << 10;
 /// Reasons are kept with every dead letter.
 pub(super) const REASON_BYTES_MAX: usize = 1 << 10;
-const LINES_PER_SECOND: f64 = 100.0;
-const LINES_BURST: f64 = 500.0;
-const BYTES_PER_SECOND: f64 = 65_536.0;
-const BYTES_BURST: f64 = 5.0 * BYTES_PER_SECOND;
-const SUMMARY_PERIOD: Duration = Duration::from_secs(10);
+/// As many seconds' lines and bytes may come at once.
+const BURST_SECONDS: f64 = 5.0;
+/// After the first line that is dropped, it takes so long until it is said how many were.
+pub(super) const SUMMARY_PERIOD: Duration = Duration::from_secs(10);
 
 /// What a guest said, fit for one line of a log: cut, and without control characters, so that it cannot
 /// pass for something that the host said.
@@ -40,26 +41,37 @@ pub(super) fn fields_json<'a>(
     (!kept.is_empty()).then(|| Value::Object(kept).to_string())
 }
 
-/// Belongs to the handler, not to an instance: a fresh instance gets no fresh budget.
+/// Two token buckets.
 pub(super) struct LogBudget {
+    lines_per_second: f64,
+    bytes_per_second: f64,
     lines: f64,
     bytes: f64,
     refilled: Instant,
     dropped: u64,
-    summarised: Instant,
 }
 
 impl LogBudget {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { lines: LINES_BURST, bytes: BYTES_BURST, refilled: now, dropped: 0, summarised: now }
+    pub(super) fn new(limits: &GuestLimits, now: Instant) -> Self {
+        let lines_per_second = f64::from(limits.log_lines_per_second);
+        let bytes_per_second = limits.log_bytes_per_second as f64;
+        Self {
+            lines_per_second,
+            bytes_per_second,
+            lines: lines_per_second * BURST_SECONDS,
+            bytes: bytes_per_second * BURST_SECONDS,
+            refilled: now,
+            dropped: 0,
+        }
     }
 
     /// Whether a line of so many bytes may be written.
     pub(super) fn admit(&mut self, bytes: usize, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.refilled = now;
-        self.lines = (self.lines + passed * LINES_PER_SECOND).min(LINES_BURST);
-        self.bytes = (self.bytes + passed * BYTES_PER_SECOND).min(BYTES_BURST);
+        let refilled = |left: f64, rate: f64| (left + passed * rate).min(rate * BURST_SECONDS);
+        self.lines = refilled(self.lines, self.lines_per_second);
+        self.bytes = refilled(self.bytes, self.bytes_per_second);
         if self.lines < 1.0 || self.bytes < bytes as f64 {
             self.dropped += 1;
             return false;
@@ -69,14 +81,13 @@ impl LogBudget {
         true
     }
 
-    /// How many lines were dropped, at most once in ten seconds.
-    pub(super) fn take_dropped(&mut self, now: Instant) -> Option<u64> {
-        let is_time = now.saturating_duration_since(self.summarised) >= SUMMARY_PERIOD;
-        if self.dropped == 0 || !is_time {
-            return None;
-        }
-        self.summarised = now;
-        Some(std::mem::take(&mut self.dropped))
+    /// Lines that were not admitted since they were taken last.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 }
 
@@ -87,14 +98,13 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_the_burst_and_then_to_the_rate() {
         let start = Instant::now();
-        let mut budget = LogBudget::new(start);
+        let mut budget = LogBudget::new(&GuestLimits::default(), start);
         let admitted =
             |budget: &mut LogBudget, now| (0..10_000).filter(|_| budget.admit(6, now)).count();
         assert_eq!(admitted(&mut budget, start), 500);
         assert_eq!(admitted(&mut budget, start + Duration::from_secs(1)), 100);
-        let later = start + SUMMARY_PERIOD;
-        assert_eq!(budget.take_dropped(later), Some(9_500 + 9_900));
-        assert_eq!(budget.take_dropped(later), None);
+        assert_eq!(budget.take_dropped(), 9_500 + 9_900);
+        assert_eq!(budget.take_dropped(), 0);
     }
 
     #[test]
@@ -107,7 +117,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut_between_characters_and_count_by_their_bytes() {
         let now = Instant::now();
-        let mut budget = LogBudget::new(now);
+        let mut budget = LogBudget::new(&GuestLimits::default(), now);
         let line = one_line(&"ä".repeat(3_000), LINE_BYTES_MAX);
         assert_eq!(line.len(), 4_096);
         let admitted = (0..1_000).filter(|_| budget.admit(line.len(), now)).count();

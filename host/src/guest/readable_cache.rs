@@ -70,6 +70,13 @@ impl ReadableCache {
         label_selector: &str,
         (limit, cursor): (usize, Option<&str>),
     ) -> Result<CachePage, String> {
+        // Its requirements are checked for each object, and no epoch interrupts that.
+        if label_selector.len() > SELECTOR_BYTES_MAX {
+            let bytes = label_selector.len();
+            return Err(format!(
+                "the label selector has {bytes} bytes, more than {SELECTOR_BYTES_MAX}"
+            ));
+        }
         let selector = LabelSelector::parse(label_selector)
             .map_err(|problem| format!("the label selector {label_selector:?}: {problem}"))?;
         let after = after(cursor)?;
@@ -254,6 +261,9 @@ pub const OWNER_INDEX: &str = "owner";
 
 /// What a cursor begins with: a key alone would be taken for one.
 const CURSOR: &str = "after:";
+
+/// A selector of a thousand requirements.
+const SELECTOR_BYTES_MAX: usize = 4 << 10;
 
 /// A guest can make up names without end.
 const REFUSED_MAX: usize = 32;

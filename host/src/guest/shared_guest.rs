@@ -15,12 +15,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::bindings::informerd::handler::types::Failure;
 use super::call_objects::CallObject;
 use super::crash_loop::{AfterFailure, CrashLoop};
-use super::imports::GuestLog;
+use super::guest_log::GuestLog;
 use super::instance::CallError;
 use super::limits::GuestLimits;
 use super::live_guest::LiveGuest;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
 use super::readable_cache::{ReadableCache, ReadableCollection};
+use super::slow_lane::Lane;
 
 /// A guest that is ready for its first notification.
 pub struct StartedGuest {
@@ -61,6 +62,7 @@ struct Recipe {
     config: Arc<str>,
     log: GuestLog,
     cache: Arc<OnceLock<ReadableCache>>,
+    lane: Lane,
 }
 
 /// Why an instance could not be made ready.
@@ -88,9 +90,10 @@ impl StartedGuest {
         config: String,
         limits: GuestLimits,
     ) -> Result<Self, ModuleError> {
-        let log = GuestLog::new(handler_name, module.engine.logs().open(handler_name));
+        let log = GuestLog::new(handler_name, &limits, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
-        let recipe = Recipe { module, limits, config, log, cache };
+        let lane = module.engine.slow_lane.lane();
+        let recipe = Recipe { module, limits, config, log, cache, lane };
         let mut alive = recipe.instantiate().await?;
         let watches = alive.watches().await?;
         alive.init().await?;
@@ -102,8 +105,10 @@ impl StartedGuest {
         module: GuestModule,
         limits: GuestLimits,
     ) -> Result<Vec<WatchDeclaration>, ModuleError> {
-        let log = GuestLog::new("inspect", module.engine.logs().open("inspect"));
-        let recipe = Recipe { module, limits, config: "{}".into(), log, cache: Arc::default() };
+        let log = GuestLog::new("inspect", &limits, module.engine.logs().open("inspect"));
+        let (config, cache) = ("{}".into(), Arc::default());
+        let lane = module.engine.slow_lane.lane();
+        let recipe = Recipe { module, limits, config, log, cache, lane };
         Ok(recipe.instantiate().await?.watches().await?)
     }
 
@@ -154,6 +159,11 @@ impl SharedGuest {
         };
         *generation = next.generation(places);
         self.0.crashed.send_replace(None);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_instance(&self) -> bool {
+        self.0.generation.try_lock().is_ok_and(|generation| generation.alive.is_some())
     }
 
     /// Why the guest is not to be called any more, as soon as it has failed too often.
@@ -249,7 +259,8 @@ impl Generation {
 impl Recipe {
     async fn instantiate(&self) -> Result<LiveGuest, StartError> {
         let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
-        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache).await;
+        let lane = self.lane.clone();
+        let guest = LiveGuest::new(&self.module, &self.limits, log, config, cache, lane).await;
         guest.map_err(|error| StartError { at: "its instantiation", error })
     }
 }

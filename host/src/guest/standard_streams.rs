@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamResult};
 
-use super::imports::GuestLog;
+use super::guest_log::GuestLog;
 use super::instance::CallError;
 use super::stdin_protocol::LogLine;
 

@@ -107,7 +107,8 @@ pub(super) async fn prepare(
     reviewed(at, authority.as_ref()).await?;
     let config = secrets::config(&at.client, definition).await?;
     let guest = {
-        let (name, limits) = (name.clone(), spec.limits());
+        let limits = spec.limits(&at.ceilings).map_err(NotReady::Refused)?;
+        let name = name.clone();
         let quarantine = at.quarantine.clone();
         let started = at.guests.spawn(async move {
             let _starting = quarantine.starting(digest);

@@ -19,7 +19,7 @@ use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
 use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
-use crate::guest::Compiler;
+use crate::guest::{Compiler, GuestLimits};
 use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
@@ -31,6 +31,8 @@ pub(super) struct Surroundings {
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
     /// by an epoch at most, and the informers not at all.
     pub(super) guests: Handle,
+    /// The most that a handler may use.
+    pub(super) ceilings: GuestLimits,
     pub(super) quarantine: Arc<Quarantine>,
     pub(super) access: AccessReviewer,
 }
@@ -65,13 +67,28 @@ struct Entry {
 }
 
 impl HandlerRegistry {
-    /// Without handlers. `guests` is the runtime on which guests run.
-    pub fn new(client: Client, compiler: Compiler, modules: ModuleFetcher, guests: Handle) -> Self {
+    /// Without handlers. `guests` is the runtime on which guests run, `ceilings` the most that each may
+    /// use.
+    pub fn new(
+        client: Client,
+        compiler: Compiler,
+        modules: ModuleFetcher,
+        guests: Handle,
+        ceilings: GuestLimits,
+    ) -> Self {
         let informers = SharedInformerFactory::new();
         let quarantine = Arc::new(Quarantine::default());
         let access = AccessReviewer::new(client.clone());
-        let surroundings =
-            Surroundings { client, compiler, modules, informers, guests, quarantine, access };
+        let surroundings = Surroundings {
+            client,
+            compiler,
+            modules,
+            informers,
+            guests,
+            ceilings,
+            quarantine,
+            access,
+        };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 use serde::Deserialize;
 
+use super::limits_spec::LimitsSpec;
 use super::quantity;
 use crate::access::{is_label, is_subdomain};
 use crate::guest::{GuestLimits, WatchDeclaration};
@@ -101,18 +102,6 @@ pub struct WatchSpec {
 enum QueueSpec {
     Delta,
     InOrder,
-}
-
-/// What the module may use; what is absent has the host's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LimitsSpec {
-    /// Linear memory of an instance.
-    #[serde(default, deserialize_with = "quantity::bytes")]
-    pub memory: Option<usize>,
-    /// CPU time of one call.
-    #[serde(default, deserialize_with = "quantity::duration")]
-    pub cpu_per_call: Option<Duration>,
 }
 
 /// How the handler is served; what is absent has the host's default.
@@ -250,13 +239,9 @@ impl HandlerSpec {
         self.watches.iter().enumerate().map(|(index, watch)| watch.declaration(index)).collect()
     }
 
-    /// The limits, defaults filled in.
-    pub fn limits(&self) -> GuestLimits {
-        let default = GuestLimits::default();
-        GuestLimits {
-            memory: self.limits.memory.unwrap_or(default.memory),
-            cpu_per_call: self.limits.cpu_per_call.unwrap_or(default.cpu_per_call),
-        }
+    /// The limits, defaults filled in. An error names the field, and what this host allows.
+    pub fn limits(&self, ceilings: &GuestLimits) -> Result<GuestLimits, String> {
+        self.limits.within(ceilings).map_err(|problem| format!("spec.{problem}"))
     }
 
     /// Buffer and retries, defaults filled in.
@@ -271,16 +256,7 @@ impl HandlerSpec {
     }
 
     fn validate(&self) -> Result<(), String> {
-        let (limits, max) = (self.limits(), GuestLimits::MAX);
-        if !(MEMORY_MIN..=max.memory).contains(&limits.memory) {
-            return Err(format!("spec.limits.memory must be from 64Ki to {}Mi", max.memory >> 20));
-        }
-        if limits.cpu_per_call.is_zero() || limits.cpu_per_call > max.cpu_per_call {
-            return Err(format!(
-                "spec.limits.cpuPerCall must be above 0, up to {:?}",
-                max.cpu_per_call
-            ));
-        }
+        self.limits(&GuestLimits::MAX)?;
         let delivery = self.delivery();
         if delivery.buffer_max == 0 {
             return Err("spec.delivery.buffer must be at least 1".to_owned());
@@ -384,9 +360,6 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
 
 pub(super) const API_VERSION: &str = "informerd.dev/v1alpha1";
 pub(super) const KIND: &str = "Handler";
-
-/// Below this no module can start.
-const MEMORY_MIN: usize = 64 << 10;
 
 /// Of the configuration as JSON, Secrets' values included.
 pub(super) const CONFIG_MAX: usize = 64 << 10;

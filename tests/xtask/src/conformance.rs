@@ -7,13 +7,11 @@
 mod mutants;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use crate::setup::{self, Workspace, cargo, line};
+use crate::setup::{self, Workspace, cargo, line, run_echoing};
 
 /// How much is compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,20 +111,6 @@ fn side_by_side() -> Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--test", "main", "--", SIDE_BY_SIDE, "--nocapture"]);
     setup::run(&mut tests)
-}
-
-/// Runs a command whose output is shown, and gives what it was.
-fn run_echoing(command: &mut Command) -> Result<(ExitStatus, Vec<String>)> {
-    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-    let mut child = started.with_context(|| format!("cannot start `{}`", line(command)))?;
-    let mut lines = Vec::new();
-    for output in child.stdout.take().into_iter().flat_map(|it| BufReader::new(it).lines()) {
-        let output =
-            output.with_context(|| format!("cannot read what `{}` says", line(command)))?;
-        println!("{output}");
-        lines.push(output);
-    }
-    Ok((child.wait()?, lines))
 }
 
 /// Of section 2 of what is known of client-go's own tests: the most important ones.

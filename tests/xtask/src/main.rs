@@ -4,6 +4,7 @@ mod checks;
 mod conformance;
 mod demo;
 mod guests;
+mod hostile;
 mod setup;
 
 use std::env;
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
             }
             None => return unknown(&arguments),
         },
+        ["hostile"] => hostile(hostile::Options { json: false }),
+        ["hostile", "--json"] => hostile(hostile::Options { json: true }),
         ["guests", options @ ..] => {
             Workspace::enter().and_then(|it| guests::run(&it, &guests::Options::parse(options)))
         }
@@ -37,6 +40,10 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn hostile(options: hostile::Options) -> anyhow::Result<ExitCode> {
+    Workspace::enter().and_then(|it| hostile::run(&it, options)).map(done)
 }
 
 fn done((): ()) -> ExitCode {
@@ -77,6 +84,11 @@ Usage: cargo xtask <job>
   guests [NAME ...] [--json]
                 Build the audit trail of every language, or of these, play the same life to each,
                 and measure what each costs. --json: the last line is one JSON object.
+  hostile [--json]
+                Run guests that attack in every way that is known, each beside a good one, look at
+                what becomes of them and at what they leave behind; measure how much longer good
+                handlers wait when some hostile ones run beside them, and what a handler misses that
+                is replaced again and again. --json: one line at the end.
 
 All jobs set up what they need and say so. Beforehand there must be Rust with rustup
 (https://rustup.rs), for `conformance` and `test` Go (https://go.dev/dl), and for `test` and

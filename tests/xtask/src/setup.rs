@@ -4,9 +4,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -109,6 +109,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed ({status})", line(command));
     }
     Ok(())
+}
+
+/// Runs a command whose output is shown, and gives what it was.
+pub(crate) fn run_echoing(command: &mut Command) -> Result<(ExitStatus, Vec<String>)> {
+    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut lines = Vec::new();
+    for output in child.stdout.take().into_iter().flat_map(|it| BufReader::new(it).lines()) {
+        let output =
+            output.with_context(|| format!("cannot read what `{}` says", line(command)))?;
+        println!("{output}");
+        lines.push(output);
+    }
+    Ok((child.wait()?, lines))
 }
 
 /// The command as one would type it.

@@ -14,7 +14,7 @@ fn a_full_spec_is_read() {
         "  watches:\n    - { apiVersion: v1, kind: Pod, namespaces: [prod], \
          labelSelector: { matchLabels: { app: web } }, queue: in-order }\n  \
          config: { greeting: hello }\n  \
-         limits: { memory: 16Mi, cpuPerCall: 50ms }\n  \
+         limits: { memory: 16Mi, cpuPerCall: 50ms, hostCallsPerDelivery: 20000 }\n  \
          delivery: { maxRetries: 2, backoff: 1s, buffer: 7, resyncPeriod: 10m }\n  \
          grants: { read: [{ apiVersion: apps/v1, kind: ReplicaSet, namespaces: [prod], \
          names: [a] }] }\n  \
@@ -33,8 +33,10 @@ fn a_full_spec_is_read() {
     assert_eq!(spec.service_account_name.as_deref(), Some("prod/reader"));
     let SecretKeyRef { namespace, name, key } = &spec.secrets[0].secret_key_ref;
     assert_eq!((namespace.as_deref(), &**name, &**key), (Some("prod"), "s", "k.txt"));
-    assert_eq!(spec.limits().memory, 16 << 20);
-    assert_eq!(spec.limits().cpu_per_call, Duration::from_millis(50));
+    let limits = spec.limits(&GuestLimits::MAX).unwrap();
+    assert_eq!(limits.memory, 16 << 20);
+    assert_eq!(limits.cpu_per_call, Duration::from_millis(50));
+    assert_eq!(limits.host_calls_per_delivery, 20_000);
     assert_eq!(spec.delivery().retries_max, 2);
     assert_eq!(spec.delivery().buffer_max, 7);
     assert_eq!(spec.delivery.resync_period, Some(Duration::from_secs(600)));
@@ -43,7 +45,7 @@ fn a_full_spec_is_read() {
 #[test]
 fn what_is_absent_has_the_defaults() {
     let spec = spec("").unwrap();
-    assert_eq!(spec.limits(), GuestLimits::default());
+    assert_eq!(spec.limits(&GuestLimits::MAX).unwrap(), GuestLimits::default());
     assert_eq!(spec.delivery(), DeliveryPolicy::default());
     assert!(spec.watches().unwrap().is_empty() && spec.grants.read.is_empty());
     assert!(spec.secrets.is_empty() && spec.service_account_name.is_none());
