@@ -26,6 +26,7 @@ mod queue;
 mod delta_fifo;
 mod real_fifo;
 mod indexer;
+mod object_store;
 mod shared_processor;
 mod processor_listener;
 mod pending_notifications;
