@@ -3,7 +3,7 @@ use crate::indexer::Indexer;
 use crate::objects::key;
 
 /// As large as a Pod and, like one, mostly what the others are.
-fn pod(i: usize, version: usize) -> Arc<Object> {
+pub(crate) fn pod(i: usize, version: usize) -> Arc<Object> {
     let json = format!(
         r#"{{"metadata":{{"name":"p{i}","resourceVersion":"{version}"}},"spec":"{}","id":"{:x}"}}"#,
         "what every Pod has, and nobody reads ".repeat(100),
