@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The modules stand in the order in which a change passes through them. The core knows neither
-//! HTTP nor JSON nor wasm: a server comes in as a [`ListerWatcher`], a handler as a
-//! [`ResourceEventHandler`].
+//! HTTP nor wasm, and an object's JSON is but a text to it: a server comes in as a
+//! [`ListerWatcher`], a handler as a [`ResourceEventHandler`].
 #![warn(missing_docs)]
 
 mod object;
