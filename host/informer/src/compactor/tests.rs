@@ -66,6 +66,7 @@ fn what_nobody_holds_any_more_is_dropped_and_not_compressed() {
     let (text_bytes, compressed_bytes) = compactor.bytes();
     assert!(text_bytes <= TEXT_BYTES_MIN);
     assert_eq!(compressed_bytes, 0);
+    assert!(compactor.0.lock().unwrap().encoder.is_none(), "nothing was ever compressed");
     assert!(!latest.json.is_compressed());
 }
 

@@ -237,6 +237,21 @@ fn an_object_that_an_index_function_refuses_is_only_left_out_of_that_index() {
     assert_eq!(lister.index_failures("uid"), Ok(0));
 }
 
+#[test]
+fn a_list_moves_objects_to_their_new_values() {
+    let mut indexer = indexer();
+    for it in ["a#x@1", "b#x@2", "c#x@3", "d#bad@4"] {
+        indexer.update(object(it));
+    }
+    indexer.replace(["b#y@5", "c#x@3", "e#x@6"].map(object).into(), "6".to_owned());
+    let lister = indexer.lister();
+    assert_eq!(
+        (keys(&lister, "x"), keys(&lister, "y")),
+        (vec!["c".into(), "e".into()], vec!["b".into()])
+    );
+    assert_eq!(lister.index_failures("uid"), Ok(0));
+}
+
 /// An old state may be compressed.
 #[test]
 fn an_index_function_is_asked_once_for_each_state() {

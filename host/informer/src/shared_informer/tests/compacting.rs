@@ -9,7 +9,8 @@ use crate::compactor;
 use crate::lister_watcher::{ListOptions, ListPage, ListerWatcherError, WatchEvent, WatchOptions};
 use crate::object::Object;
 
-/// A server with Pods, whose first watch expires when somebody says so.
+/// A server with Pods. The first half of them is its initial list, the others come over the watch,
+/// which expires when somebody says so.
 #[derive(Clone, Default)]
 struct Pods(Arc<Shared>);
 
@@ -39,11 +40,12 @@ impl ListerWatcher for Pods {
             let message = "no watch-list this time".to_owned();
             return Err(ListerWatcherError::Rejected { code: 400, message });
         }
-        let bookmark =
-            WatchEvent::Bookmark { resource_version: "1".to_owned(), initial_events_end: true };
-        let initial = (0..PODS).map(|i| WatchEvent::Added(pod(i))).chain([bookmark]).map(Ok);
-        let initial =
-            stream::iter(options.send_initial_events.then_some(initial)).flat_map(stream::iter);
+        let mut events: Vec<_> = (0..PODS).map(|i| WatchEvent::Added(pod(i))).collect();
+        let (resource_version, initial_events_end) = ("1".to_owned(), true);
+        let bookmark = WatchEvent::Bookmark { resource_version, initial_events_end };
+        events.insert(PODS / 2, bookmark);
+        events.truncate(if options.send_initial_events { events.len() } else { 0 });
+        let initial = stream::iter(events.into_iter().map(Ok));
         let shared = self.0.clone();
         let end = stream::once(async move {
             if !is_first {
