@@ -30,12 +30,14 @@ mod object_store;
 mod shared_processor;
 mod processor_listener;
 mod pending_notifications;
+mod delivery_waits;
 mod event_handler;
 mod filtering_resource_event_handler;
 mod shared_informer;
 mod shared_informer_factory;
 mod status;
 
+pub use delivery_waits::DeliveryWaits;
 pub use delta_fifo::DeltaFifo;
 pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
 pub use filtering_resource_event_handler::FilteringResourceEventHandler;
