@@ -50,7 +50,9 @@ pub use object::{Object, ObjectKey};
 pub use pending_notifications::{
     BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy, GONE_DEAD_LETTERS_MAX,
 };
-pub use queue::{Delta, Deltas, LeftOut, Popped, ProcessError, Queue, QueueKind, TransformFunc};
+pub use queue::{
+    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, QueueKind, ReplacedList, TransformFunc,
+};
 pub use real_fifo::{RealFifo, RealFifoOptions};
 pub use shared_informer::{
     HandlerOptions, HandlerRegistration, SharedInformer, SharedInformerOptions,
