@@ -23,6 +23,8 @@ use crate::queue::{
 pub struct DeltaFifo {
     items: HashMap<ObjectKey, Deltas>,
     queue: VecDeque<ObjectKey>,
+    /// Room of those that were popped, for the next ones.
+    emptied: Vec<Deltas>,
     transform: Option<TransformFunc>,
     /// The first list, or the first change, has arrived.
     populated: bool,
@@ -60,7 +62,7 @@ impl DeltaFifo {
         let key = object.key.clone();
         let deltas = self.items.entry(key.clone()).or_insert_with(|| {
             self.queue.push_back(key);
-            Deltas::new()
+            self.emptied.pop().unwrap_or_default()
         });
         deltas.push_back(delta(object));
         merge_deletions(deltas);
@@ -171,6 +173,9 @@ impl Queue for DeltaFifo {
             // What goes back still belongs to the first list.
             self.initial_population_count += usize::from(in_initial_list);
             self.add_if_not_present(key, deltas);
+        } else if self.emptied.len() < EMPTIED_MAX && deltas.capacity() <= EMPTIED_CAPACITY_MAX {
+            deltas.clear();
+            self.emptied.push(deltas);
         }
         Popped::Processed(processed)
     }
@@ -195,6 +200,10 @@ impl Queue for DeltaFifo {
         self.closed
     }
 }
+
+/// What is kept of emptied [`Deltas`], in a queue that may never be long again: 8 KiB.
+const EMPTIED_MAX: usize = 64;
+const EMPTIED_CAPACITY_MAX: usize = 4;
 
 /// Two deletions in a row are one: the one that knows the final state, else the older.
 fn merge_deletions(deltas: &mut Deltas) {

@@ -213,7 +213,9 @@ impl<Q: Queue> ProcessLoop<Q> {
         let resource_version = reflected.resource_version();
         // An object without a version says nothing of it.
         if !resource_version.is_empty() {
-            self.reflected_version = Some(resource_version.to_owned());
+            let reached = self.reflected_version.get_or_insert_default();
+            reached.clear();
+            reached.push_str(resource_version);
         }
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
