@@ -62,7 +62,8 @@ impl DeltaFifo {
         let key = object.key.clone();
         let deltas = self.items.entry(key.clone()).or_insert_with(|| {
             self.queue.push_back(key);
-            self.emptied.pop().unwrap_or_default()
+            // Of most objects only one is ever queued.
+            self.emptied.pop().unwrap_or_else(|| Deltas::with_capacity(1))
         });
         deltas.push_back(delta(object));
         merge_deletions(deltas);
@@ -177,6 +178,10 @@ impl Queue for DeltaFifo {
             deltas.clear();
             self.emptied.push(deltas);
         }
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
+            // A list has passed.
+            (self.items, self.queue) = Default::default();
+        }
         Popped::Processed(processed)
     }
 
@@ -204,6 +209,9 @@ impl Queue for DeltaFifo {
 /// What is kept of emptied [`Deltas`], in a queue that may never be long again: 8 KiB.
 const EMPTIED_MAX: usize = 64;
 const EMPTIED_CAPACITY_MAX: usize = 4;
+
+/// Room for so many objects is kept while none is queued.
+const KEPT_CAPACITY: usize = 4096;
 
 /// Two deletions in a row are one: the one that knows the final state, else the older.
 fn merge_deletions(deltas: &mut Deltas) {

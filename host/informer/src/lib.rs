@@ -14,15 +14,19 @@
 #![warn(missing_docs)]
 
 mod object;
+mod json;
+mod dictionary;
 mod lister_watcher;
 mod pager;
 mod backoff;
 mod reflector;
+mod compactor;
 mod process_loop;
 mod queue;
 mod delta_fifo;
 mod real_fifo;
 mod indexer;
+mod object_store;
 mod shared_processor;
 mod processor_listener;
 mod pending_notifications;
@@ -38,6 +42,7 @@ pub use delta_fifo::DeltaFifo;
 pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
 pub use filtering_resource_event_handler::FilteringResourceEventHandler;
 pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX, Transaction};
+pub use json::{Json, JsonText, UnreadableJson};
 pub use lister_watcher::{
     ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
 };

@@ -60,6 +60,10 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait that a handler can ask for: a day. Beyond it, times would not be representable.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Room for so many objects is kept while none is queued: an idle handler costs the same however many
+/// objects there are.
+const KEPT_CAPACITY: usize = 4096;
+
 /// What the listener's task should do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -327,6 +331,9 @@ impl PendingNotifications {
     ) -> Delivery {
         if let Some(key) = notification.key() {
             self.inherited.remove(key);
+        }
+        if self.inherited.is_empty() && self.inherited.capacity() > KEPT_CAPACITY {
+            self.inherited = HashMap::new();
         }
         let delivery = Delivery { notification, attempt };
         self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });

@@ -113,7 +113,7 @@ fn start_with(
         }
         None => {
             let options = RealFifoOptions { atomic_events: false, ..RealFifoOptions::default() };
-            SharedInformer::start_with(server.clone(), RealFifo::new(options, transform))
+            SharedInformer::start_with(server.clone(), RealFifo::new(options, transform), None)
         }
     }
 }
