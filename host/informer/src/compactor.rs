@@ -158,4 +158,4 @@ const SAMPLES: usize = 64;
 const SAMPLE_BYTES_MAX: usize = 16 << 10;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

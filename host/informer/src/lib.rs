@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The modules stand in the order in which a change passes through them. The core knows neither
-//! HTTP nor JSON nor wasm: a server comes in as a [`ListerWatcher`], a handler as a
-//! [`ResourceEventHandler`].
+//! HTTP nor wasm, and an object's JSON is but a text to it: a server comes in as a
+//! [`ListerWatcher`], a handler as a [`ResourceEventHandler`].
 #![warn(missing_docs)]
 
 mod object;
@@ -50,7 +50,9 @@ pub use object::{Object, ObjectKey};
 pub use pending_notifications::{
     BACKOFF_MAX, DeadLetter, DeliveryCounts, DeliveryPolicy, GONE_DEAD_LETTERS_MAX,
 };
-pub use queue::{Delta, Deltas, LeftOut, Popped, ProcessError, Queue, QueueKind, TransformFunc};
+pub use queue::{
+    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, QueueKind, ReplacedList, TransformFunc,
+};
 pub use real_fifo::{RealFifo, RealFifoOptions};
 pub use shared_informer::{
     HandlerOptions, HandlerRegistration, SharedInformer, SharedInformerOptions,

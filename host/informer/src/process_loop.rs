@@ -23,7 +23,7 @@ use crate::event_handler::Notification;
 use crate::indexer::{IndexError, IndexFunc, Indexer};
 use crate::object::{Object, ObjectKey};
 use crate::processor_listener::ListenerQueue;
-use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue};
+use crate::queue::{Delta, Deltas, Popped, ProcessError, Queue, ReplacedList};
 use crate::reflector::{REFLECTED_MAX, Reflected};
 use crate::shared_processor::SharedProcessor;
 use crate::status::InformerCounters;
@@ -323,8 +323,7 @@ fn handle_deltas(
 ) {
     while let Some(delta) = deltas.front() {
         match delta {
-            Delta::ReplacedAll { resource_version, objects, left_out } => {
-                let list = List { resource_version, objects, left_out };
+            Delta::ReplacedAll(list) => {
                 replace_all(indexer, list, in_initial_list, changes);
                 deltas.pop_front();
             }
@@ -375,17 +374,10 @@ fn apply_each(
                 let old = transaction.delete(&last.key, None);
                 changes.extend(old.map(|_| Change::of_deletion(last.clone(), true)));
             }
-            Delta::ReplacedAll { .. } | Delta::SyncAll | Delta::Bookmark { .. } => return,
+            Delta::ReplacedAll(_) | Delta::SyncAll | Delta::Bookmark { .. } => return,
         }
         deltas.pop_front();
     }
-}
-
-/// The parts of [`Delta::ReplacedAll`].
-struct List<'a> {
-    resource_version: &'a str,
-    objects: &'a [Arc<Object>],
-    left_out: &'a [ObjectKey],
 }
 
 /// Swaps the whole cache, and finds out what that changed: deletions first, then each object in the
@@ -394,7 +386,7 @@ struct List<'a> {
 /// client-go: PD-6. Unlike there, an object that a list has twice is added once.
 fn replace_all(
     indexer: &mut Indexer,
-    List { resource_version, objects, left_out }: List<'_>,
+    ReplacedList { resource_version, objects, left_out }: &ReplacedList,
     in_initial_list: bool,
     changes: &mut Vec<Change>,
 ) {

@@ -136,15 +136,7 @@ pub enum Delta {
     /// It was missing from a list, so its deletion was missed; this is the last state known here.
     DeletedFinalStateUnknown(Arc<Object>),
     /// A whole list. What is cached and not in it was deleted.
-    ReplacedAll {
-        /// The list's version.
-        resource_version: String,
-        /// In the server's order.
-        objects: Vec<Arc<Object>>,
-        /// In the list too, but they could not be read or their transform failed: they stay as they
-        /// are cached.
-        left_out: Vec<ObjectKey>,
-    },
+    ReplacedAll(Box<ReplacedList>),
     /// A periodic resync of everything that is cached when it is processed.
     SyncAll,
     /// Nothing happened up to this version.
@@ -152,6 +144,19 @@ pub enum Delta {
         /// The version.
         resource_version: String,
     },
+}
+
+/// What [`Delta::ReplacedAll`] puts in the place of everything. Not in the enum itself, since there are
+/// as many deltas as objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacedList {
+    /// The list's version.
+    pub resource_version: String,
+    /// In the server's order.
+    pub objects: Vec<Arc<Object>>,
+    /// In the list too, but they could not be read or their transform failed: they stay as they are
+    /// cached.
+    pub left_out: Vec<ObjectKey>,
 }
 
 impl Delta {
@@ -164,7 +169,7 @@ impl Delta {
             | Self::Replaced(object)
             | Self::Sync(object)
             | Self::DeletedFinalStateUnknown(object) => Some(object),
-            Self::ReplacedAll { .. } | Self::SyncAll | Self::Bookmark { .. } => None,
+            Self::ReplacedAll(_) | Self::SyncAll | Self::Bookmark { .. } => None,
         }
     }
 

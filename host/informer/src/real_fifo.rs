@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
 use crate::queue::{
-    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, TransformFunc, transformed,
+    Delta, Deltas, LeftOut, Popped, ProcessError, Queue, ReplacedList, TransformFunc, transformed,
 };
 
 /// How a [`RealFifo`] gives what it has.
@@ -71,8 +71,8 @@ impl RealFifo {
     fn newest(&self, key: &ObjectKey) -> Option<Option<&Arc<Object>>> {
         let of_key = |object: &&Arc<Object>| object.key == *key;
         self.items.iter().rev().find_map(|delta| match delta {
-            Delta::ReplacedAll { left_out, .. } if left_out.contains(key) => None,
-            Delta::ReplacedAll { objects, .. } => Some(objects.iter().rev().find(of_key)),
+            Delta::ReplacedAll(list) if list.left_out.contains(key) => None,
+            Delta::ReplacedAll(list) => Some(list.objects.iter().rev().find(of_key)),
             delta => delta.object().filter(of_key).map(Some),
         })
     }
@@ -80,7 +80,7 @@ impl RealFifo {
     /// Every object that the consumer knows or may come to know by what is queued.
     fn queued_or_known(&self, known_objects: &Lister) -> Vec<ObjectKey> {
         let queued = self.items.iter().flat_map(|delta| match delta {
-            Delta::ReplacedAll { objects, .. } => objects.as_slice(),
+            Delta::ReplacedAll(list) => list.objects.as_slice(),
             delta => delta.object().map(std::slice::from_ref).unwrap_or_default(),
         });
         let known = known_objects.list();
@@ -232,8 +232,8 @@ impl Queue for RealFifo {
         left_out.retain(|key| keys.insert(key.clone()));
         if self.options.atomic_events {
             let resource_version = resource_version.to_owned();
-            let all = Delta::ReplacedAll { resource_version, objects: listed, left_out };
-            self.items.push_back(all);
+            let list = ReplacedList { resource_version, objects: listed, left_out };
+            self.items.push_back(Delta::ReplacedAll(list.into()));
         } else {
             self.push_deletions(&keys, known_objects);
             self.items.extend(listed.into_iter().map(Delta::Replaced));

@@ -9,7 +9,7 @@
 //!
 //! client-go: `Reflector` (rules RF, LS, WL, WT, EV).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::compactor::Compactor;
 use crate::indexer::Lister;
 use crate::lister_watcher::{ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions};
 use crate::object::{Object, ObjectKey};
+use crate::object_store::ObjectStore;
 use crate::pager::{self, List, PAGE_SIZE};
 use crate::queue::LeftOut;
 use crate::status::{InformerCounters, Phase, ReflectorFailure, ReflectorStatus};
@@ -293,7 +294,7 @@ impl<L: ListerWatcher> Reflector<L> {
         let mut watch = timeout_at(deadline, self.open_watch(resource_version, true))
             .await
             .map_err(|_| WatchListFailed::Stalled)??;
-        let mut objects = HashMap::<ObjectKey, Arc<Object>>::new();
+        let mut objects = ObjectStore::default();
         let mut rejected = HashSet::<ObjectKey>::new();
         let mut others = false;
         loop {
@@ -307,7 +308,7 @@ impl<L: ListerWatcher> Reflector<L> {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     rejected.remove(&object.key);
                     let object = self.listed(object);
-                    if objects.insert(object.key.clone(), object).is_none() {
+                    if objects.insert(object).is_none() {
                         deadline = Instant::now() + WATCH_LIST_STALLED_AFTER;
                         self.status.send_modify(|status| status.listed = objects.len());
                     }
@@ -317,10 +318,10 @@ impl<L: ListerWatcher> Reflector<L> {
                     rejected.remove(&object.key);
                 }
                 WatchEvent::Bookmark { resource_version, initial_events_end: true } => {
-                    let outdated = rejected.iter().any(|key| objects.contains_key(key));
-                    rejected.retain(|key| !objects.contains_key(key));
+                    let outdated = rejected.iter().any(|key| objects.get(key).is_some());
+                    rejected.retain(|key| objects.get(key).is_none());
                     let left_out = LeftOut { keys: rejected.into_iter().collect(), others };
-                    let objects = objects.into_values().collect();
+                    let objects = objects.iter().cloned().collect();
                     let rest = List::default();
                     let list = List { resource_version, objects, left_out, outdated, ..rest };
                     return Ok((watch, list));

@@ -1,7 +1,7 @@
 //! The peer: kube-rs' watcher and reflector, as its documentation puts them together.
 //!
 //! in:   a kubeconfig; how many objects and updates there will be
-//! out:  `synced` and `delivered` on standard output, as soon as it is so
+//! out:  `synced`, `delivered` and `relisted` on standard output, as soon as it is so
 //! runs: in a process of its own, on tokio's default runtime
 //!
 //! Its handler counts. That is less than informerd does, which tells the old state, too, and runs a
@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::discovery::oneshot;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
@@ -50,6 +50,8 @@ pub(crate) enum ObjectsAs {
     DynamicObject,
     /// A type known when the program is compiled.
     Pod,
+    /// The metadata of a Pod, which is all that is asked for.
+    Metadata,
 }
 
 /// Runs until all updates have been delivered, then waits to be ended.
@@ -66,6 +68,10 @@ pub(crate) async fn run(args: PeerArgs) -> anyhow::Result<()> {
             reflect(api, Writer::new(kind), &args).await
         }
         ObjectsAs::Pod => reflect(Api::<Pod>::all(client), Writer::default(), &args).await,
+        ObjectsAs::Metadata => {
+            let api = Api::<PartialObjectMeta<Pod>>::all(client);
+            reflect(api, Writer::default(), &args).await
+        }
     }
 }
 
@@ -89,11 +95,11 @@ where
     let (mut listed, mut updated) = (0, 0);
     while let Some(event) = events.next().await {
         match event? {
-            watcher::Event::Init => {}
+            watcher::Event::Init => listed = 0,
             watcher::Event::InitApply(_) => listed += 1,
             watcher::Event::InitDone => {
                 anyhow::ensure!(listed == args.pods && store.len() == listed, "{listed} listed");
-                println!("{SYNCED}");
+                println!("{}", if updated < args.updates { SYNCED } else { RELISTED });
             }
             watcher::Event::Apply(_) => {
                 updated += 1;
@@ -112,3 +118,6 @@ pub(crate) const SYNCED: &str = "synced";
 
 /// Printed when all updates have been handled.
 pub(crate) const DELIVERED: &str = "delivered";
+
+/// Printed when the list after them is in the cache.
+pub(crate) const RELISTED: &str = "relisted";

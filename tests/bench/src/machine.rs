@@ -18,6 +18,8 @@ pub(crate) struct Machine {
     pub(crate) informerd: String,
     pub(crate) commit: String,
     pub(crate) kube: String,
+    pub(crate) client_go: String,
+    pub(crate) go: String,
     pub(crate) allocator: String,
     /// Of the minute before the first subject: what else was running.
     pub(crate) load_before: String,
@@ -42,6 +44,8 @@ impl Machine {
             informerd: said(Command::new(informerd).arg("--version")),
             commit: if is_ours { commit() } else { unknown() },
             kube: locked_version("kube"),
+            client_go: client_go::version().to_owned(),
+            go: said(Command::new("go").arg("env").arg("GOVERSION")),
             allocator: allocator(),
             load_before: load(),
             load_after: String::new(),

@@ -3,11 +3,14 @@
 //! The server and the peers are this program, too, started with a subcommand: what is measured is
 //! always built together.
 
+mod encoding;
+mod figures;
 mod http_client;
 mod hold;
 mod kube_peer;
 mod machine;
 mod measure;
+mod plot;
 mod pod_template;
 mod process;
 mod recording;
@@ -22,6 +25,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use encoding::Encoding;
 use hold::HoldArgs;
 use kube_peer::PeerArgs;
 use machine::Machine;
@@ -57,16 +61,16 @@ enum Role {
 /// What is measured, and how often.
 #[derive(Debug, Args)]
 struct BenchArgs {
-    /// How many pods are cached; may be given more than once [default: 10000 and 50000]
+    /// How many pods are cached; may be given more than once [default: 50000]
     #[arg(long, value_name = "N")]
     pods: Vec<usize>,
     /// How many updates follow
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     updates: usize,
     /// How often each subject is measured
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
-    /// 2,000 pods, 10,000 updates, one run: does it work at all?
+    /// 10,000 pods, 20,000 updates, one run: figures to work with, not to publish
     #[arg(long, conflicts_with_all = ["pods", "updates", "runs"])]
     quick: bool,
     /// Only these; may be given more than once [default: all]
@@ -84,10 +88,10 @@ struct BenchArgs {
     /// Measure this program instead of building informerd
     #[arg(long, value_name = "FILE")]
     informerd: Option<PathBuf>,
-    /// Print JSON instead of tables
+    /// Print one line of JSON per figure and peer instead of tables
     #[arg(long)]
     json: bool,
-    /// Write results/NAME.md and results/NAME.json, too
+    /// Write results/NAME.md, NAME.json and NAME.svg, too
     #[arg(long, value_name = "NAME")]
     write: Option<String>,
 }
@@ -120,9 +124,13 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let informerd = InformerdOptions { binary, buffer: args.buffer };
     let mut samples = Vec::new();
     for pods in args.sizes() {
-        let updates = if args.quick { 10_000 } else { args.updates };
+        let updates = if args.quick { 20_000 } else { args.updates };
         let recording =
             Recording::write(&binaries, RecordingPlan { pods, updates, seed: args.seed })?;
+        if args.subjects().into_iter().any(Subject::needs_encodings) {
+            eprintln!("encoding it as protobuf and as metadata");
+            encoding::encode(&recording.0)?;
+        }
         let measurement = Measurement {
             recording: &recording.0,
             pods,
@@ -145,15 +153,15 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(name) = &args.write {
         report.write_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), name)?;
     }
-    print!("{}", if args.json { report.to_json()? } else { report.to_markdown() });
+    print!("{}", if args.json { report.to_lines()? } else { report.to_markdown() });
     Ok(())
 }
 
 impl BenchArgs {
     fn sizes(&self) -> Vec<usize> {
         match self.pods.as_slice() {
-            _ if self.quick => vec![2_000],
-            [] => vec![10_000, 50_000],
+            _ if self.quick => vec![10_000],
+            [] => vec![50_000],
             pods => pods.to_vec(),
         }
     }
@@ -168,7 +176,7 @@ impl BenchArgs {
 
 /// What was typed, without the path of this machine that it may have.
 fn command(informerd: Option<&Path>) -> String {
-    let mut command = "cargo run --release -p bench --".to_owned();
+    let mut command = "cargo xtask bench peers".to_owned();
     for argument in std::env::args().skip(1) {
         command.push(' ');
         command.push_str(&argument);
@@ -188,14 +196,15 @@ fn binaries() -> anyhow::Result<PathBuf> {
 fn build_informerd(binaries: &Path) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--package", "host", "--bin", "informerd"]);
+    // With the features that this was built with, or all that both build on would be built again.
+    build.args(["build", "--release", "--workspace", "--bin", "informerd"]);
     build.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
     let status = build.status().context("cannot start cargo to build informerd")?;
     anyhow::ensure!(status.success(), "informerd was not built");
     Ok(binaries.join("informerd"))
 }
 
-/// A recording's file; some 680 MB for 50,000 pods and as many updates.
+/// A recording's files; some 2 GB for 50,000 pods and as many updates.
 struct Recording(PathBuf);
 
 impl Recording {
@@ -210,7 +219,10 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        for encoding in Encoding::all() {
+            // There may be no such file.
+            let _ = fs::remove_file(encoding.file(&self.0));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http_client;
 use crate::process::{Process, Usage};
+use crate::recording::unseen;
 use crate::replay_server::ReplayStats;
 use crate::subject::{Counts, InformerdOptions, RunningSubject, Subject};
 
@@ -43,6 +44,34 @@ pub(crate) struct Sample {
     /// A second later.
     pub(crate) updated_rss: u64,
     pub(crate) peak_rss: u64,
+    /// Of the time from the end of the watch until the list that follows is handled.
+    pub(crate) relist_peak_rss: u64,
+}
+
+#[cfg(test)]
+impl Sample {
+    /// Of 1,000 updates.
+    pub(crate) fn example(subject: Subject, update_cpu_s: f64) -> Self {
+        Self {
+            subject,
+            pods: 100,
+            updates: 1000,
+            ready_cpu_s: 0.1,
+            ready_rss: 1000,
+            sync_wall_s: 1.0,
+            sync_cpu_s: 0.5,
+            synced_rss: 1500,
+            synced_peak_rss: 2048,
+            update_wall_s: 2.0,
+            update_cpu_s,
+            delivered: 1000,
+            merged: 0,
+            failed: 0,
+            updated_rss: 1600,
+            peak_rss: 2048,
+            relist_peak_rss: 2000,
+        }
+    }
 }
 
 /// What all subjects have in common.
@@ -106,6 +135,7 @@ impl Measurement<'_> {
         let update_wall_s = begin.elapsed().as_secs_f64();
         thread::sleep(SETTLE);
         let last = running.usage()?;
+        let relist_peak_rss = self.relist(address, &mut running, &counts)?;
 
         Ok(Sample {
             subject,
@@ -124,7 +154,28 @@ impl Measurement<'_> {
             failed: counts.failed,
             updated_rss: last.rss,
             peak_rss: last.peak_rss,
+            relist_peak_rss,
         })
+    }
+
+    /// Ends the watch as too old, and waits until the Pods are listed once more and what changed in
+    /// between is handled; gives the highest RSS meanwhile.
+    fn relist(
+        &self,
+        address: SocketAddr,
+        running: &mut RunningSubject,
+        before: &Counts,
+    ) -> anyhow::Result<u64> {
+        running.forget_peak_rss()?;
+        let stats: ReplayStats = http_client::get_json(address, "/replay/stats")?;
+        http_client::post(address, "/replay/expire")?;
+        until(address, running, "list again", |now| now.following > stats.following)?;
+        let wanted = before.delivered + before.merged + unseen(self.pods) as u64;
+        handled(running, "handle what it listed again", |counts| {
+            counts.delivered + counts.merged >= wanted
+        })?;
+        thread::sleep(SETTLE);
+        Ok(running.usage()?.peak_rss)
     }
 
     /// Until every update is delivered, or has become part of one that is.

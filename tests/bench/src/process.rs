@@ -60,6 +60,12 @@ impl Process {
         }
     }
 
+    /// Makes the next `peak_rss` the highest from now on.
+    pub(crate) fn forget_peak_rss(&self) -> anyhow::Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
+    }
+
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.child.id();
         let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;

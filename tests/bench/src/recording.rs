@@ -1,6 +1,9 @@
 //! The recording that is replayed: a watch-list as an API server sends it, one event in a line.
 //! First every Pod as ADDED, then the bookmark that ends the initial state, then the updates as
-//! MODIFIED.
+//! MODIFIED. Then the error that ends a watch whose version is too old and, after one Pod in ten has
+//! changed unseen, the initial state of the watch-list that follows.
+//!
+//! Versions are counted up from [`FIRST_VERSION`], by one for each Pod, update and unseen change.
 //!
 //! in:   numbers and a seed; the same ones give the same bytes
 //! out:  a file, some 6.8 KB per line
@@ -48,15 +51,23 @@ impl RecordingPlan {
         for index in 0..cluster.pods.len() {
             cluster.write_event("ADDED", index, template, &mut line, out)?;
         }
-        let version = cluster.resource_version;
-        writeln!(out, "{}", BOOKMARK.replace("VERSION", &version.to_string()))?;
+        cluster.write_bookmark(out)?;
         // There is nothing to update in an empty cluster.
         let updates = if cluster.pods.is_empty() { 0 } else { self.updates };
         for _ in 0..updates {
-            let index = cluster.update_one();
+            let index = cluster.rng.usize(..cluster.pods.len());
+            cluster.update(index);
             cluster.write_event("MODIFIED", index, template, &mut line, out)?;
         }
-        Ok(())
+
+        writeln!(out, "{EXPIRED}")?;
+        for index in (0..cluster.pods.len()).step_by(UNSEEN_STEP) {
+            cluster.update(index);
+        }
+        for index in 0..cluster.pods.len() {
+            cluster.write_event("ADDED", index, template, &mut line, out)?;
+        }
+        cluster.write_bookmark(out)
     }
 }
 
@@ -75,10 +86,9 @@ impl Cluster {
         Self { rng, apps, pods, resource_version }
     }
 
-    /// Any Pod's status changes; gives which one.
-    fn update_one(&mut self) -> usize {
+    /// The Pod's status changes.
+    fn update(&mut self, index: usize) {
         let Self { rng, pods, .. } = self;
-        let index = rng.usize(..pods.len());
         let pod = &mut pods[index].1;
         self.resource_version += 1;
         pod.resource_version = self.resource_version;
@@ -92,7 +102,6 @@ impl Cluster {
             pod.restarts += 1;
             pod.last_container_id = std::mem::replace(&mut pod.container_id, hex(rng, 64));
         }
-        index
     }
 
     fn write_event(
@@ -110,6 +119,15 @@ impl Cluster {
         line.extend_from_slice(b"}\n");
         out.write_all(line)
     }
+
+    fn write_bookmark(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", BOOKMARK.replace("VERSION", &self.resource_version.to_string()))
+    }
+}
+
+/// How many Pods change between the watch that expires and the list that follows.
+pub(crate) fn unseen(pods: usize) -> usize {
+    pods.div_ceil(UNSEEN_STEP)
 }
 
 fn app(rng: &mut Rng) -> AppValues {
@@ -178,8 +196,17 @@ const BOOKMARK: &str = concat!(
     r#""spec":{"containers":null},"status":{}}}"#,
 );
 
+/// As the API server's watch cache says it.
+const EXPIRED: &str = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"#,
+    r#""status":"Failure","message":"too old resource version","reason":"Expired","code":410}}"#,
+);
+
 const PODS_PER_APP: usize = 20;
-const FIRST_VERSION: u64 = 1_000_000;
+const UNSEEN_STEP: usize = 10;
+
+/// The oldest Pod's.
+pub(crate) const FIRST_VERSION: u64 = 1_000_000;
 
 /// When the initial state is read, in seconds since the month began.
 const NOW: u32 = 25 * 86_400;
@@ -257,18 +284,29 @@ mod tests {
         assert_eq!(versions.len(), 100, "names are unique");
         assert_eq!(rest[0]["type"], "BOOKMARK");
         let mut last = 1_000_100;
-        for event in &rest[1..] {
+        for event in &rest[1..201] {
             let (name, version) = name_and_version(event);
             assert_eq!((&event["type"], version), (&Value::from("MODIFIED"), last + 1));
             assert!(versions.insert(name, version).unwrap() < version);
             last = version;
         }
-        assert_eq!(rest.len(), 201);
+        assert_eq!(rest[201]["object"]["code"], 410);
+        let (relisted, bookmark) = rest[202..].split_at(100);
+        let is_unseen = |event: &&Value| {
+            let (name, version) = name_and_version(event);
+            versions[&name] != version
+        };
+        assert_eq!(relisted.iter().filter(is_unseen).count(), unseen(100));
+        assert_eq!(name_and_version(&bookmark[0]).1, last + unseen(100) as u64);
+        assert_eq!(bookmark.len(), 1);
     }
 
     #[test]
     fn pods_are_as_large_as_real_ones() {
-        for line in recorded(1).lines().filter(|line| !line.contains("BOOKMARK")) {
+        for line in recorded(1)
+            .lines()
+            .filter(|line| ["ADDED", "MODIFIED"].iter().any(|it| line[..20].contains(it)))
+        {
             let event: Value = serde_json::from_str(line).unwrap();
             let managed_fields = event["object"]["metadata"]["managedFields"].to_string();
             assert!((6_200..7_168).contains(&line.len()), "{} bytes", line.len());

@@ -1,29 +1,32 @@
 //! An API server that knows one thing: the recording. It renders nothing while it is measured; what
 //! it sends lies in memory as it goes over the wire, one HTTP chunk per event like a real server's.
 //!
-//! in:   a recording; requests on loopback; [`Order`]s, as HTTP requests too
+//! in:   a recording, in each encoding that is asked for; requests on loopback; orders, as HTTP requests too
 //! out:  discovery of v1, LIST with and without pages, watch and watch-list of all Pods
 //! runs: one thread per connection, in a process of its own
 //!
 //! Lists and initial events wait for `release`, so that a subject can be measured before it has
-//! anything. Updates wait for `replay`; above as many as were recorded they begin anew, with resourceVersions that
-//! go on. Selectors, namespaces and timeouts are not looked at.
+//! anything. Updates wait for `replay`; JSON ones above as many as were recorded begin anew, with resourceVersions
+//! that go on. `expire` ends all watches, as if their version was too old: what is listed from then on is the
+//! recording's last state. Selectors, namespaces and timeouts are not looked at.
 
 mod http;
 mod wire;
 
+use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::Encoding;
 use http::{Request, Requests};
 use wire::Wire;
 
-/// A server that has read its recording and listens.
+/// A server that listens.
 pub(crate) struct ReplayServer {
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -40,12 +43,12 @@ pub(crate) struct ReplayStats {
     pub(crate) following: usize,
     /// Updates handed to the kernel, over all watches.
     pub(crate) sent: usize,
-    /// Updates in the recording.
-    pub(crate) updates: usize,
 }
 
 struct Shared {
-    wire: Wire,
+    recording: PathBuf,
+    /// Read when they are asked for the first time, which is before `release`.
+    wires: Mutex<HashMap<Encoding, Arc<Wire>>>,
     gate: Mutex<Gate>,
     changed: Condvar,
 }
@@ -55,18 +58,21 @@ struct Gate {
     released: bool,
     /// So many updates may be sent, more than there are if need be.
     replayed: usize,
+    expired: bool,
     stats: ReplayStats,
 }
 
 impl ReplayServer {
-    /// Reads the recording and takes a free port.
-    pub(crate) fn bind(recording: &Path) -> anyhow::Result<Self> {
-        let wire = Wire::read(recording)?;
-        let updates = wire.updates();
-        let stats = ReplayStats { updates, ..ReplayStats::default() };
-        let gate = Mutex::new(Gate { stats, ..Gate::default() });
+    /// Takes a free port.
+    pub(crate) fn bind(recording: &Path) -> io::Result<Self> {
+        let shared = Shared {
+            recording: recording.to_owned(),
+            wires: Mutex::default(),
+            gate: Mutex::default(),
+            changed: Condvar::new(),
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        Ok(Self { listener, shared: Arc::new(Shared { wire, gate, changed: Condvar::new() }) })
+        Ok(Self { listener, shared: Arc::new(shared) })
     }
 
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
@@ -100,8 +106,14 @@ impl Shared {
             ("GET", "/api") => http::respond(to, 200, API_VERSIONS),
             ("GET", "/api/v1") => http::respond(to, 200, V1_RESOURCES),
             ("GET", "/apis") => http::respond(to, 200, NO_GROUPS),
-            ("GET", "/api/v1/pods") if request.flag("watch") => self.watch(request, to),
-            ("GET", "/api/v1/pods") => self.list(request, to),
+            ("GET", "/api/v1/pods") => match self.wire(Encoding::accepted(&request.accept)) {
+                Ok(wire) if request.flag("watch") => self.watch(&wire, request, to),
+                Ok(wire) => self.list(&wire, request, to),
+                Err(error) => {
+                    eprintln!("replay server: {error:#}");
+                    http::respond(to, 406, NOT_ACCEPTABLE)
+                }
+            },
             ("GET", "/replay/stats") => {
                 let stats = serde_json::to_vec(&self.gate().stats)?;
                 http::respond(to, 200, &stats)
@@ -111,47 +123,64 @@ impl Shared {
                 http::respond(to, 200, b"{}")
             }
             ("POST", "/replay/updates") => {
-                let more = request.number("count");
-                self.change(|gate| match more {
-                    Some(more) => gate.replayed = gate.replayed.saturating_add(more),
-                    None => gate.replayed = gate.replayed.max(gate.stats.updates),
-                });
+                let more = request.number("count").unwrap_or(usize::MAX);
+                self.change(|gate| gate.replayed = gate.replayed.saturating_add(more));
+                http::respond(to, 200, b"{}")
+            }
+            ("POST", "/replay/expire") => {
+                self.change(|gate| gate.expired = true);
                 http::respond(to, 200, b"{}")
             }
             _ => http::respond(to, 404, NOT_FOUND),
         }
     }
 
-    fn list(&self, request: &Request, to: &mut TcpStream) -> io::Result<()> {
+    fn wire(&self, encoding: Encoding) -> anyhow::Result<Arc<Wire>> {
+        let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wire) = wires.get(&encoding) {
+            return Ok(wire.clone());
+        }
+        let wire = Arc::new(Wire::read(&self.recording, encoding)?);
+        wires.insert(encoding, wire.clone());
+        Ok(wire)
+    }
+
+    fn list(&self, wire: &Wire, request: &Request, to: &mut TcpStream) -> io::Result<()> {
         self.wait_for_release();
         let first = request.number("continue").unwrap_or(0);
-        let page = self.wire.list_page(first, request.number("limit").filter(|limit| *limit > 0));
+        let limit = request.number("limit").filter(|limit| *limit > 0);
+        let Some(page) = wire.list_page(self.gate().expired, first, limit) else {
+            return http::respond(to, 406, NOT_ACCEPTABLE);
+        };
         http::respond(to, 200, &page)?;
         self.change(|gate| gate.stats.pages += 1);
         Ok(())
     }
 
-    /// Sends until the reader hangs up.
-    fn watch(&self, request: &Request, to: &mut TcpStream) -> io::Result<()> {
+    /// Sends until the reader hangs up, or what it has seen expires.
+    fn watch(&self, wire: &Wire, request: &Request, to: &mut TcpStream) -> io::Result<()> {
+        let mut seen = request.number("resourceVersion").unwrap_or(0) as u64;
         if request.flag("sendInitialEvents") {
             self.wait_for_release();
-            http::begin_chunks(to)?;
-            to.write_all(self.wire.initial_events())?;
+            let expired = self.gate().expired;
+            http::begin_chunks(to, wire.encoding().of_watch())?;
+            to.write_all(wire.initial_events(expired))?;
+            seen = wire.version(expired);
         } else {
-            http::begin_chunks(to)?;
+            http::begin_chunks(to, wire.encoding().of_watch())?;
         }
-        let seen = request.number("resourceVersion").unwrap_or(0) as u64;
-        let mut next = self.wire.updates_until(seen);
+        let mut next = wire.updates_until(seen);
         self.change(|gate| gate.stats.following += 1);
-        loop {
-            let until = self.wait_for_updates(next);
+        while let Some(until) = self.wait_for_updates(wire, next, seen) {
             while next < until {
-                let end = self.wire.round_ends(next).min(until);
-                to.write_all(&self.wire.update_events(next..end))?;
+                let end = wire.round_ends(next).min(until);
+                to.write_all(&wire.update_events(next..end))?;
                 self.change(|gate| gate.stats.sent += end - next);
                 next = end;
             }
         }
+        to.write_all(wire.error_event())?;
+        http::end_chunks(to)
     }
 
     fn wait_for_release(&self) {
@@ -163,13 +192,21 @@ impl Shared {
         gate.stats.waiting -= 1;
     }
 
-    /// Until more than `sent` updates may be sent; gives how many.
-    fn wait_for_updates(&self, sent: usize) -> usize {
+    /// Until more than `sent` updates may be sent; gives how many. None if a watch that began at the
+    /// version `seen` has expired.
+    fn wait_for_updates(&self, wire: &Wire, sent: usize, seen: u64) -> Option<usize> {
         let mut gate = self.gate();
-        while gate.replayed <= sent {
+        loop {
+            if gate.expired && seen < wire.version(true) {
+                return None;
+            }
+            // Without a number, as many as were recorded.
+            let until = if gate.replayed == usize::MAX { wire.updates() } else { gate.replayed };
+            if until > sent {
+                return Some(until);
+            }
             gate = self.changed.wait(gate).unwrap_or_else(PoisonError::into_inner);
         }
-        gate.replayed
     }
 
     fn change(&self, change: impl FnOnce(&mut Gate)) {
@@ -196,6 +233,10 @@ const NO_GROUPS: &[u8] = br#"{"kind":"APIGroupList","apiVersion":"v1","groups":[
 
 const NOT_FOUND: &[u8] = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
 "message":"only pods are replayed","reason":"NotFound","code":404}"#;
+
+const NOT_ACCEPTABLE: &[u8] =
+    br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+"message":"this is not replayed in what is asked for","reason":"NotAcceptable","code":406}"#;
 
 #[cfg(test)]
 mod tests;

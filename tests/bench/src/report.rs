@@ -1,6 +1,6 @@
 //! Figures for people (Markdown) and for programs (JSON).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::figures::{FIGURES, comparisons, median, of, sorted, subjects, verdicts};
 use crate::machine::Machine;
 use crate::measure::Sample;
-use crate::subject::Subject;
+use crate::plot;
 
 /// Everything that one call of the benchmark found out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -27,40 +28,66 @@ impl Report {
     pub(crate) fn to_markdown(&self) -> String {
         let mut text = format!("```sh\n{}\n```\n\n", self.command);
         self.write_machine(&mut text);
-        let sizes: BTreeSet<usize> = self.samples.iter().map(|sample| sample.pods).collect();
-        for pods in sizes {
-            let of_size: Vec<&Sample> = self.samples.iter().filter(|it| it.pods == pods).collect();
+        for (pods, of_size) in self.sizes() {
             let updates = of_size[0].updates;
             let _ = writeln!(text, "\n## {pods} pods, {updates} updates\n");
-            write_table(&mut text, FIGURES, &of_size);
-            write_limits(&mut text, &of_size);
-            write_ratios(&mut text, &of_size);
+            let columns: Vec<Column> = FIGURES.iter().map(|it| (it.title, it.value)).collect();
+            write_table(&mut text, &columns, &of_size);
+            write_goals(&mut text, &of_size);
+            write_factors(&mut text, &of_size);
             text.push('\n');
             write_table(&mut text, MORE_FIGURES, &of_size);
         }
         text
     }
 
-    pub(crate) fn to_json(&self) -> anyhow::Result<String> {
-        Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
+    /// One line of JSON per figure and peer.
+    pub(crate) fn to_lines(&self) -> anyhow::Result<String> {
+        let mut lines = String::new();
+        for (_, of_size) in self.sizes() {
+            for comparison in comparisons(&of_size) {
+                lines += &serde_json::to_string(&comparison)?;
+                lines.push('\n');
+            }
+        }
+        Ok(lines)
     }
 
-    /// Writes `NAME.md` and `NAME.json`.
+    /// Writes `NAME.md`, `NAME.json` and, of the most Pods, `NAME.svg`.
     pub(crate) fn write_files(&self, folder: &Path, name: &str) -> anyhow::Result<()> {
-        let markdown = format!("# {name}\n\n{}", self.to_markdown());
-        for (extension, text) in [("md", markdown), ("json", self.to_json()?)] {
+        let mut markdown = format!("# {name}\n\n");
+        let mut files = vec![("json", format!("{}\n", serde_json::to_string_pretty(self)?))];
+        if let Some((pods, of_size)) = self.sizes().pop_last() {
+            let title = format!("Times what informerd uses, {pods} Pods");
+            files.push(("svg", plot::svg(&title, &comparisons(&of_size))));
+            let _ = writeln!(markdown, "![{title}]({name}.svg)\n");
+        }
+        markdown += &self.to_markdown();
+        files.push(("md", markdown));
+        for (extension, text) in files {
             let path = folder.join(name).with_extension(extension);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }
 
+    /// The samples by their number of Pods.
+    fn sizes(&self) -> BTreeMap<usize, Vec<&Sample>> {
+        let mut sizes = BTreeMap::<_, Vec<_>>::new();
+        for sample in &self.samples {
+            sizes.entry(sample.pods).or_default().push(sample);
+        }
+        sizes
+    }
+
     fn write_machine(&self, text: &mut String) {
         let Machine { cpu, cores, memory_gib, kernel, rustc, .. } = &self.machine;
-        let Machine { informerd, commit, kube, allocator, .. } = &self.machine;
+        let Machine { informerd, commit, kube, client_go, go, allocator, .. } = &self.machine;
         let _ = writeln!(text, "- {cpu}, {cores} cores, {memory_gib} GiB, {kernel}; {rustc}");
-        let _ =
-            writeln!(text, "- {informerd}, commit {commit}; kube {kube}; {allocator} allocator");
+        let _ = writeln!(
+            text,
+            "- {informerd}, commit {commit}; kube {kube}; {allocator} allocator; client-go {client_go}, {go}"
+        );
         let Machine { load_before, load_after, .. } = &self.machine;
         let _ =
             writeln!(text, "- load: {load_before} before the first run, {load_after} in the last");
@@ -84,72 +111,47 @@ fn write_table(text: &mut String, columns: &[Column], samples: &[&Sample]) {
     }
 }
 
-/// Whether informerd keeps what it must not exceed, by the medians.
-fn write_limits(text: &mut String, samples: &[&Sample]) {
-    let ours = of(samples, Subject::Informerd);
-    if ours.is_empty() {
+/// Whether informerd reaches what it is meant to, by the medians.
+fn write_goals(text: &mut String, samples: &[&Sample]) {
+    let verdicts = verdicts(samples);
+    if verdicts.is_empty() {
         return;
     }
-    text.push('\n');
-    for ((title, value), most, unit) in LIMITS {
-        let median = median(&ours, *value);
-        let verdict = if median <= *most { "kept" } else { "EXCEEDED" };
-        let median = number(median);
-        let _ =
-            writeln!(text, "- limit: {title} at most {most} {unit}: {verdict}, {median} {unit}");
+    let _ = writeln!(text, "\n| goal | at most | reached | |\n|---|--:|--:|---|");
+    for verdict in verdicts {
+        let title = verdict.figure.title;
+        let (what, goal, reached) = match verdict.peer {
+            Some(peer) => (
+                format!("{title}: part of {}", peer.title()),
+                format!("1/{}", number((1.0 / verdict.goal).round())),
+                format!("1/{}", number(1.0 / verdict.reached)),
+            ),
+            None => (title.to_owned(), number(verdict.goal), number(verdict.reached)),
+        };
+        let mark = if verdict.is_met() { "met" } else { "MISSED" };
+        let _ = writeln!(text, "| {what} | {goal} | {reached} | {mark} |");
     }
 }
 
 /// How many times as much each peer uses, by the medians of the same runs.
-fn write_ratios(text: &mut String, samples: &[&Sample]) {
-    let subjects = subjects(samples);
-    let Some(ours) = subjects.iter().copied().find(|subject| subject.is_informerd()) else {
-        return;
-    };
-    let peers: Vec<_> = subjects.into_iter().filter(|subject| !subject.is_informerd()).collect();
-    if peers.is_empty() {
+fn write_factors(text: &mut String, samples: &[&Sample]) {
+    let comparisons = comparisons(samples);
+    if comparisons.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\nTimes what {} uses:\n", ours.title());
+    let _ = writeln!(text, "\nTimes what informerd uses:\n");
     let _ = write!(text, "| peer |");
-    for (title, _) in RATIOS {
-        let _ = write!(text, " {title} |");
+    for figure in FIGURES {
+        let _ = write!(text, " {} |", figure.name);
     }
-    let _ = writeln!(text, "\n|---|{}", "--:|".repeat(RATIOS.len()));
-    for peer in peers {
+    let _ = writeln!(text, "\n|---|{}", "--:|".repeat(FIGURES.len()));
+    for peer in subjects(samples).into_iter().filter(|subject| !subject.is_informerd()) {
         let _ = write!(text, "| {} |", peer.title());
-        for (_, value) in RATIOS {
-            let ours = median(&of(samples, ours), *value);
-            let _ = write!(text, " {:.1} x |", median(&of(samples, peer), *value) / ours);
+        for comparison in comparisons.iter().filter(|it| it.peer == peer) {
+            let _ = write!(text, " {:.1} x |", 1.0 / comparison.ratio);
         }
         text.push('\n');
     }
-}
-
-/// In the order in which they were measured.
-fn subjects(samples: &[&Sample]) -> Vec<Subject> {
-    let mut subjects = Vec::new();
-    for sample in samples {
-        if !subjects.contains(&sample.subject) {
-            subjects.push(sample.subject);
-        }
-    }
-    subjects
-}
-
-fn of<'a>(samples: &[&'a Sample], subject: Subject) -> Vec<&'a Sample> {
-    samples.iter().copied().filter(|sample| sample.subject == subject).collect()
-}
-
-fn sorted(samples: &[&Sample], value: fn(&Sample) -> f64) -> Vec<f64> {
-    let mut values: Vec<f64> = samples.iter().map(|sample| value(sample)).collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(samples: &[&Sample], value: fn(&Sample) -> f64) -> f64 {
-    let values = sorted(samples, value);
-    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }
 
 fn median_and_range(samples: &[&Sample], value: fn(&Sample) -> f64) -> String {
@@ -171,80 +173,40 @@ fn number(value: f64) -> String {
     }
 }
 
-const FIGURES: &[Column] = &[
-    ("CPU per delivered update, µs", Sample::cpu_us_per_update),
-    ("RSS per object, KiB", Sample::rss_kib_per_object),
+const MORE_FIGURES: &[Column] = &[
     ("total RSS / objects, KiB", Sample::total_rss_kib_per_object),
     ("peak RSS, MiB", |sample| sample.peak_rss as f64 / 1024.0),
-    ("time to sync, s", |sample| sample.sync_wall_s),
-    ("CPU to sync, s", |sample| sample.sync_cpu_s),
-];
-
-const MORE_FIGURES: &[Column] = &[
     ("RSS without objects, MiB", |sample| sample.ready_rss as f64 / 1024.0),
-    ("peak RSS of the sync, MiB", |sample| sample.synced_peak_rss as f64 / 1024.0),
     ("RSS per object after the updates, KiB", Sample::updated_rss_kib_per_object),
     ("updates per s", Sample::updates_per_s),
     ("merged", |sample| sample.merged as f64),
     ("failed", |sample| sample.failed as f64),
 ];
 
-/// What the architecture must reach at least; the goals of the design are lower.
-const LIMITS: &[(Column, f64, &str)] = &[
-    (("CPU per delivered update", Sample::cpu_us_per_update), 60.0, "µs"),
-    (("RSS per object", |sample| sample.rss_kib_per_object() * 1.024), 8.0, "KB"),
-];
-
-const RATIOS: &[Column] = &[
-    ("CPU per delivered update", Sample::cpu_us_per_update),
-    ("RSS per object", Sample::rss_kib_per_object),
-    ("peak RSS", |sample| sample.peak_rss as f64),
-    ("time to sync", |sample| sample.sync_wall_s),
-    ("CPU to sync", |sample| sample.sync_cpu_s),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sample(subject: Subject, update_cpu_s: f64) -> Sample {
-        Sample {
-            subject,
-            pods: 100,
-            updates: 1000,
-            ready_cpu_s: 0.1,
-            ready_rss: 1000,
-            sync_wall_s: 1.0,
-            sync_cpu_s: 0.5,
-            synced_rss: 1500,
-            synced_peak_rss: 2048,
-            update_wall_s: 2.0,
-            update_cpu_s,
-            delivered: 1000,
-            merged: 0,
-            failed: 0,
-            updated_rss: 1600,
-            peak_rss: 2048,
-        }
-    }
+    use crate::subject::Subject;
 
     #[test]
-    fn medians_ranges_and_ratios_are_told() {
+    fn medians_ranges_goals_and_factors_are_told() {
         let samples = [
-            sample(Subject::Informerd, 0.02),
-            sample(Subject::Informerd, 0.025),
-            sample(Subject::Informerd, 0.03),
-            sample(Subject::KubePod, 0.1),
+            Sample::example(Subject::Informerd, 0.02),
+            Sample::example(Subject::Informerd, 0.025),
+            Sample::example(Subject::Informerd, 0.03),
+            Sample::example(Subject::KubeRsDynamic, 0.1),
         ];
         let samples: Vec<&Sample> = samples.iter().collect();
         let mut table = String::new();
-        write_table(&mut table, FIGURES, &samples);
-        assert!(table.contains("| 3 | 25 (20..30) | 5 | 15 | 2 | 1 |"), "{table}");
-        let mut limits = String::new();
-        write_limits(&mut limits, &samples);
-        assert!(limits.contains("at most 60 µs: kept, 25 µs"), "{limits}");
-        let mut ratios = String::new();
-        write_ratios(&mut ratios, &samples);
-        assert!(ratios.contains("`Pod` | 4.0 x | 1.0 x |"), "{ratios}");
+        let columns: Vec<Column> = FIGURES.iter().map(|it| (it.title, it.value)).collect();
+        write_table(&mut table, &columns, &samples);
+        assert!(table.contains("| 3 | 25 (20..30) | 5 | 0.50 | 1 | 2 | 1.37 | 1.25 |"), "{table}");
+        let mut goals = String::new();
+        write_goals(&mut goals, &samples);
+        assert!(goals.contains("`DynamicObject` | 1/7 | 1/4 | MISSED |"), "{goals}");
+        assert!(goals.contains("RSS before it | 1.30 | 1.25 | met |"), "{goals}");
+        let mut factors = String::new();
+        write_factors(&mut factors, &samples);
+        assert!(factors.contains("`DynamicObject` | 4.0 x | 1.0 x |"), "{factors}");
     }
 }

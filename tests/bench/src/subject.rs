@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use client_go::Program;
 use serde::{Deserialize, Serialize};
 
 use crate::http_client::Connection;
-use crate::kube_peer::{DELIVERED, SYNCED};
+use crate::kube_peer::{DELIVERED, RELISTED, SYNCED};
 use crate::process::{Process, Usage};
+use crate::recording::unseen;
 
 /// One thing that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
@@ -23,13 +25,23 @@ pub(crate) enum Subject {
     /// The handler `no_op`, which reads one value by its JSON pointer in each call.
     InformerdRead,
     /// Any kind, as informerd watches any kind.
-    KubeDynamic,
+    ClientGoDynamic,
     /// The kind known when the program is compiled.
-    KubePod,
+    ClientGoTypedJson,
+    /// The same, in the encoding that controllers for the kinds of Kubernetes itself can ask for.
+    ClientGoTypedProtobuf,
+    /// No more than metadata, which the others have, too.
+    ClientGoMetadata,
+    /// Any kind.
+    KubeRsDynamic,
+    /// The kind known when the program is compiled.
+    KubeRsTyped,
     /// The same, with the memory advice of kube's documentation.
-    KubePodTrimmed,
+    KubeRsTypedTrimmed,
     /// The same, by watch-list like informerd.
-    KubePodStreaming,
+    KubeRsTypedStreaming,
+    /// No more than metadata.
+    KubeRsMetadata,
 }
 
 /// How informerd is run.
@@ -50,7 +62,7 @@ enum Progress {
     /// informerd's address of metrics; nobody listens before it is ready.
     Metrics { address: SocketAddr, connection: Option<Connection> },
     /// What the peer has said.
-    Lines { synced: bool, delivered: bool, pods: usize, updates: usize },
+    Lines { pods: usize, updates: usize, counts: Counts },
 }
 
 /// How far a subject is.
@@ -72,11 +84,37 @@ impl Subject {
         match self {
             Self::Informerd => "informerd, `no_op`",
             Self::InformerdRead => "informerd, `no_op` reads `/status/phase`",
-            Self::KubeDynamic => "kube-rs reflector, `DynamicObject`",
-            Self::KubePod => "kube-rs reflector, `Pod`",
-            Self::KubePodTrimmed => "kube-rs reflector, `Pod`, managedFields cleared",
-            Self::KubePodStreaming => "kube-rs reflector, `Pod`, `streaming_lists()`",
+            Self::ClientGoDynamic => "client-go informer, dynamic",
+            Self::ClientGoTypedJson => "client-go informer, `Pod`, JSON",
+            Self::ClientGoTypedProtobuf => "client-go informer, `Pod`, protobuf",
+            Self::ClientGoMetadata => "client-go informer, metadata, protobuf",
+            Self::KubeRsDynamic => "kube-rs reflector, `DynamicObject`",
+            Self::KubeRsTyped => "kube-rs reflector, `Pod`",
+            Self::KubeRsTypedTrimmed => "kube-rs reflector, `Pod`, managedFields cleared",
+            Self::KubeRsTypedStreaming => "kube-rs reflector, `Pod`, `streaming_lists()`",
+            Self::KubeRsMetadata => "kube-rs reflector, `PartialObjectMeta<Pod>`",
         }
+    }
+
+    /// For programs, and as `--subject` takes it.
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    pub(crate) fn is_client_go(self) -> bool {
+        matches!(
+            self,
+            Self::ClientGoDynamic
+                | Self::ClientGoTypedJson
+                | Self::ClientGoTypedProtobuf
+                | Self::ClientGoMetadata
+        )
+    }
+
+    /// Whether it asks for something else than whole objects as JSON.
+    pub(crate) fn needs_encodings(self) -> bool {
+        matches!(self, Self::ClientGoTypedProtobuf | Self::ClientGoMetadata | Self::KubeRsMetadata)
     }
 
     pub(crate) fn is_informerd(self) -> bool {
@@ -94,22 +132,47 @@ impl Subject {
         if self.is_informerd() {
             return self.start_informerd(options, server, folder);
         }
-        let kubeconfig = write_kubeconfig(folder, server)?;
-        let objects_as = if self == Self::KubeDynamic { "dynamic-object" } else { "pod" };
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("kube-peer").arg("--kubeconfig").arg(kubeconfig);
-        command.args(["--objects-as", objects_as, "--pods", &pods.to_string()]);
-        command.args(["--updates", &updates.to_string()]);
-        if self == Self::KubePodTrimmed {
-            command.arg("--without-managed-fields");
-        }
-        if self == Self::KubePodStreaming {
-            command.arg("--streaming-list");
-        }
+        let mut command = match self.client_go_mode() {
+            Some(mode) => {
+                let mut command = Command::new(Program::Informer.path()?);
+                command.args(["--mode", mode, "--unseen", &unseen(pods).to_string()]);
+                command
+            }
+            None => self.kube_peer()?,
+        };
+        command.arg("--kubeconfig").arg(write_kubeconfig(folder, server)?);
+        command.args(["--pods", &pods.to_string(), "--updates", &updates.to_string()]);
         Ok(RunningSubject {
             process: Process::start("the peer", command)?,
-            progress: Progress::Lines { synced: false, delivered: false, pods, updates },
+            progress: Progress::Lines { pods, updates, counts: Counts::default() },
         })
+    }
+
+    fn client_go_mode(self) -> Option<&'static str> {
+        match self {
+            Self::ClientGoDynamic => Some("dynamic"),
+            Self::ClientGoTypedJson => Some("typed-json"),
+            Self::ClientGoTypedProtobuf => Some("typed-protobuf"),
+            Self::ClientGoMetadata => Some("metadata"),
+            _ => None,
+        }
+    }
+
+    fn kube_peer(self) -> anyhow::Result<Command> {
+        let objects_as = match self {
+            Self::KubeRsDynamic => "dynamic-object",
+            Self::KubeRsMetadata => "metadata",
+            _ => "pod",
+        };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["kube-peer", "--objects-as", objects_as]);
+        if self == Self::KubeRsTypedTrimmed {
+            command.arg("--without-managed-fields");
+        }
+        if self == Self::KubeRsTypedStreaming {
+            command.arg("--streaming-list");
+        }
+        Ok(command)
     }
 
     fn start_informerd(
@@ -143,6 +206,10 @@ impl RunningSubject {
         self.process.usage()
     }
 
+    pub(crate) fn forget_peak_rss(&self) -> anyhow::Result<()> {
+        self.process.forget_peak_rss()
+    }
+
     pub(crate) fn check_alive(&mut self) -> anyhow::Result<()> {
         self.process.check_alive()
     }
@@ -159,17 +226,18 @@ impl RunningSubject {
                 };
                 Counts::of_metrics(&connection.request("GET", "/metrics")?)
             }
-            Progress::Lines { synced, delivered, pods, updates } => {
+            Progress::Lines { pods, updates, counts } => {
                 match self.process.line(POLL_PERIOD)?.as_deref() {
-                    Some(SYNCED) => *synced = true,
-                    Some(DELIVERED) => *delivered = true,
+                    Some(SYNCED) => {
+                        counts.synced = true;
+                        counts.delivered += *pods as u64;
+                    }
+                    Some(DELIVERED) => counts.delivered += *updates as u64,
+                    Some(RELISTED) => counts.delivered += unseen(*pods) as u64,
                     Some(other) => anyhow::bail!("the peer says {other:?}"),
                     None => {}
                 }
-                let listed = if *synced { *pods } else { 0 };
-                let updated = if *delivered { *updates } else { 0 };
-                let delivered = (listed + updated) as u64;
-                Ok(Counts { synced: *synced, delivered, ..Counts::default() })
+                Ok(*counts)
             }
         }
     }

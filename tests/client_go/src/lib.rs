@@ -24,6 +24,10 @@ pub enum Program {
     Oracle,
     /// Dynamic informers on a real API server.
     SideBySide,
+    /// One informer, as what informerd is measured beside.
+    Informer,
+    /// Writes a recorded watch in the API server's other encodings.
+    EncodeRecording,
 }
 
 impl Program {
@@ -60,13 +64,17 @@ impl Program {
         match self {
             Self::Oracle => "oracle",
             Self::SideBySide => "side_by_side",
+            Self::Informer => "informer",
+            Self::EncodeRecording => "encode_recording",
         }
     }
 
     fn build_command(self) -> &'static [&'static str] {
         match self {
             Self::Oracle => &["test", "-c", "-trimpath", "-o"],
-            Self::SideBySide => &["build", "-trimpath", "-o"],
+            Self::SideBySide | Self::Informer | Self::EncodeRecording => {
+                &["build", "-trimpath", "-o"]
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use informer::{
     Delta, DeltaFifo, Deltas, Indexer, Lister, Popped, Queue, RealFifo, RealFifoOptions,
-    TransformFunc,
+    ReplacedList, TransformFunc,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
@@ -307,8 +307,8 @@ fn apply(store: &mut Indexer, deltas: &mut Deltas) {
             Delta::Deleted(object) | Delta::DeletedFinalStateUnknown(object) => {
                 store.delete(&object.key, None);
             }
-            Delta::ReplacedAll { resource_version, objects, .. } => {
-                store.replace(objects, resource_version);
+            Delta::ReplacedAll(list) => {
+                store.replace(list.objects, list.resource_version);
             }
             Delta::SyncAll | Delta::Bookmark { .. } => {}
         }
@@ -325,7 +325,8 @@ fn delta_text(delta: &Delta) -> String {
         Delta::DeletedFinalStateUnknown(object) => {
             format!("DeletedFinalStateUnknown {}", text(object))
         }
-        Delta::ReplacedAll { resource_version, objects, .. } => {
+        Delta::ReplacedAll(list) => {
+            let ReplacedList { resource_version, objects, .. } = &**list;
             format!("ReplacedAll {resource_version} [{}]", texts(objects).join(" "))
         }
         Delta::SyncAll => "SyncAll".to_owned(),

@@ -1,5 +1,6 @@
 //! What a newcomer and a contributor run. Arguments → a job → exit code.
 
+mod bench;
 mod checks;
 mod conformance;
 mod demo;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
             }
             None => return unknown(&arguments),
         },
+        ["bench", "peers", options @ ..] => {
+            Workspace::enter().and_then(|it| bench::peers(&it, options)).map(done)
+        }
         ["hostile"] => hostile(hostile::Options { json: false }),
         ["hostile", "--json"] => hostile(hostile::Options { json: true }),
         ["guests", options @ ..] => {
@@ -81,6 +85,10 @@ Usage: cargo xtask <job>
                 Compare with client-go: the scenarios of its own tests, thousands of traces through
                 both, both side by side on one API server, and bugs made on purpose that this has
                 to notice. --nightly: 100 times as many traces. --json: one line at the end.
+  bench peers [--quick] [--json] [--help]
+                Measure informerd beside client-go and kube-rs on one recording: CPU, memory and
+                the goals of both. --quick: 10,000 pods, once, in a few minutes. --json: one line
+                per figure and peer.
   guests [NAME ...] [--json]
                 Build the audit trail of every language, or of these, play the same life to each,
                 and measure what each costs. --json: the last line is one JSON object.
@@ -91,7 +99,8 @@ Usage: cargo xtask <job>
                 is replaced again and again. --json: one line at the end.
 
 All jobs set up what they need and say so. Beforehand there must be Rust with rustup
-(https://rustup.rs), for `conformance` and `test` Go (https://go.dev/dl), and for `test` and
+(https://rustup.rs), for `conformance`, `bench`
+and `test` Go (https://go.dev/dl), and for `test` and
 `guests` Python 3 with venv and Node.js (https://nodejs.org).
 ";
 

@@ -3,7 +3,7 @@ use crate::indexer::Indexer;
 use crate::objects::key;
 
 /// As large as a Pod and, like one, mostly what the others are.
-fn pod(i: usize, version: usize) -> Arc<Object> {
+pub(crate) fn pod(i: usize, version: usize) -> Arc<Object> {
     let json = format!(
         r#"{{"metadata":{{"name":"p{i}","resourceVersion":"{version}"}},"spec":"{}","id":"{:x}"}}"#,
         "what every Pod has, and nobody reads ".repeat(100),
@@ -66,6 +66,7 @@ fn what_nobody_holds_any_more_is_dropped_and_not_compressed() {
     let (text_bytes, compressed_bytes) = compactor.bytes();
     assert!(text_bytes <= TEXT_BYTES_MIN);
     assert_eq!(compressed_bytes, 0);
+    assert!(compactor.0.lock().unwrap().encoder.is_none(), "nothing was ever compressed");
     assert!(!latest.json.is_compressed());
 }
 

@@ -362,3 +362,16 @@ fn a_transform_may_move_an_object_and_its_deletion_follows() {
     queue.add("foo@5").delete("foo@6").replace(&["bar@7"]);
     assert_eq!(queue.pop_all(), ["added FOO@5, deleted FOO@6", "replaced BAR@7"]);
 }
+
+#[test]
+fn an_empty_queue_keeps_no_room_for_a_list() {
+    let mut fifo = DeltaFifo::default();
+    let listed = (0..20_000).map(|i| object(&format!("{i}@1"))).collect();
+    fifo.replace(listed, "1", &crate::Indexer::new().lister());
+    while fifo.pop(|deltas, _| {
+        deltas.clear();
+        Ok(())
+    }) != Popped::Empty
+    {}
+    assert_eq!((fifo.items.capacity(), fifo.queue.capacity()), (0, 0));
+}

@@ -238,6 +238,45 @@ fn an_object_that_an_index_function_refuses_is_only_left_out_of_that_index() {
 }
 
 #[test]
+fn a_list_moves_objects_to_their_new_values() {
+    let mut indexer = indexer();
+    for it in ["a#x@1", "b#x@2", "c#x@3", "d#bad@4"] {
+        indexer.update(object(it));
+    }
+    indexer.replace(["b#y@5", "c#x@3", "e#x@6"].map(object).into(), "6".to_owned());
+    let lister = indexer.lister();
+    assert_eq!(
+        (keys(&lister, "x"), keys(&lister, "y")),
+        (vec!["c".into(), "e".into()], vec!["b".into()])
+    );
+    assert_eq!(lister.index_failures("uid"), Ok(0));
+}
+
+/// An old state may be compressed.
+#[test]
+fn an_index_function_is_asked_once_for_each_state() {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let index_func: IndexFunc = Arc::new(move |object| {
+        log.lock().unwrap().push(object.resource_version.to_string());
+        Ok(vec!["x".to_owned()])
+    });
+    let mut indexer = Indexer::new();
+    indexer.update(object("a@1"));
+    indexer.add_index("asks", index_func).unwrap();
+    indexer.update(object("a@2"));
+    indexer.update(object("a@3"));
+    let b = object("b@4");
+    indexer.update(b.clone());
+    indexer.delete(&key("a"), None);
+    // b is as it was.
+    indexer.replace(vec![b, object("c@5")], "6".to_owned());
+    assert_eq!(*asked.lock().unwrap(), ["1", "2", "3", "4", "5"]);
+    let keys = indexer.lister().index_keys("asks", "x").unwrap();
+    assert_eq!(keys, [key("b"), key("c")]);
+}
+
+#[test]
 fn the_cache_gives_the_state_that_a_change_took_the_place_of() {
     let mut indexer = Indexer::default();
     assert_eq!(indexer.update(object("a@1")), None);

@@ -89,4 +89,10 @@ fn what_is_damaged_is_an_error_and_equal_to_nothing() {
     let error = json.text().map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("the JSON of a cached object cannot be decompressed: "), "{error}");
     assert_ne!(json, Json::from(text(1).repeat(9)));
+
+    let mut longer = Json::from(text(1).repeat(9));
+    longer.compress(&encoder);
+    longer.len += 1;
+    let error = longer.text().map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("bytes instead of"), "{error}");
 }

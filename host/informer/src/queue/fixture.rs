@@ -70,9 +70,9 @@ pub(crate) fn spelled(deltas: &Deltas) -> String {
         Delta::Replaced(object) => format!("replaced {}", text(object)),
         Delta::Sync(object) => format!("sync {}", text(object)),
         Delta::DeletedFinalStateUnknown(object) => format!("unknown {}", text(object)),
-        Delta::ReplacedAll { resource_version, objects, .. } => {
-            let words = [format!("replaced-all rv={resource_version}")];
-            words.into_iter().chain(texts(objects.clone())).collect::<Vec<_>>().join(" ")
+        Delta::ReplacedAll(list) => {
+            let words = [format!("replaced-all rv={}", list.resource_version)];
+            words.into_iter().chain(texts(list.objects.clone())).collect::<Vec<_>>().join(" ")
         }
         Delta::SyncAll => "sync-all".to_owned(),
         Delta::Bookmark { resource_version } => format!("bookmark rv={resource_version}"),

@@ -30,8 +30,8 @@ fn an_object_whose_transform_fails_is_left_out_of_a_list_and_not_deleted() {
     let objects = vec![object("a@5"), object("b@13")];
     assert_eq!(queue.fifo.replace(objects, "20", &queue.known.lister()), ["13 is refused"]);
     let (resource_version, objects) = ("20".to_owned(), vec![object("a@5")]);
-    let list = Delta::ReplacedAll { resource_version, objects, left_out: vec![key("b")] };
-    assert_eq!(queue.fifo.items, [list]);
+    let list = ReplacedList { resource_version, objects, left_out: vec![key("b")] };
+    assert_eq!(queue.fifo.items, [Delta::ReplacedAll(list.into())]);
 
     let mut queue = knowing(false, &["a@1", "b@2", "c@3"], refusing());
     let objects = vec![object("a@5"), object("b@13")];
@@ -47,8 +47,12 @@ fn what_a_list_could_not_read_stays_as_it_is_known() {
     queue.fifo.replace_leaving_out(vec![object("a@5")], left_out.clone(), "20", &lister);
     let (resource_version, objects) = ("20".to_owned(), vec![object("a@5")]);
     let left_out_keys = vec![key("b"), key("new")];
-    let list = Delta::ReplacedAll { resource_version, objects, left_out: left_out_keys };
-    assert_eq!(queue.fifo.items, [list], "what could be read of an object is newer");
+    let list = ReplacedList { resource_version, objects, left_out: left_out_keys };
+    assert_eq!(
+        queue.fifo.items,
+        [Delta::ReplacedAll(list.into())],
+        "what could be read of an object is newer"
+    );
 
     let mut queue = knowing(false, &["a@1", "b@2", "c@3"], None);
     queue.fifo.replace_leaving_out(vec![object("a@5")], left_out, "20", &lister);
@@ -62,8 +66,8 @@ fn a_list_of_which_not_every_key_is_known_deletes_nothing() {
     queue.add("c@3").replace(&["b@2", "d@4"]);
     let lister = queue.known.lister();
     queue.fifo.replace_leaving_out(vec![object("a@5")], others.clone(), "20", &lister);
-    let Some(Delta::ReplacedAll { left_out, .. }) = queue.fifo.items.back() else { panic!() };
-    let mut left_out: Vec<&str> = left_out.iter().map(ObjectKey::as_str).collect();
+    let Some(Delta::ReplacedAll(list)) = queue.fifo.items.back() else { panic!() };
+    let mut left_out: Vec<&str> = list.left_out.iter().map(ObjectKey::as_str).collect();
     left_out.sort_unstable();
     assert_eq!(left_out, ["b", "c", "d"], "known, queued, and in a queued list");
 

@@ -7,6 +7,7 @@ use crate::recorder::{Answer, Recorder, Recording};
 use crate::scripted_server::ScriptedServer;
 use crate::shared_informer_factory::SharedInformerFactory;
 
+mod compacting;
 mod ending;
 mod failing;
 mod joining;

@@ -4,13 +4,15 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-/// A request's first line; what its headers say is of no use here.
+/// A request, as far as it is of use here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
     /// As it stands in the request.
     query: String,
+    /// The Accept header; empty if there is none.
+    pub(super) accept: String,
 }
 
 impl Request {
@@ -31,7 +33,7 @@ impl Request {
         let mut words = line.split_whitespace();
         let (method, target) = (words.next()?.to_owned(), words.next()?);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Some(Self { method, path: path.to_owned(), query: query.to_owned() })
+        Some(Self { method, path: path.to_owned(), query: query.to_owned(), accept: String::new() })
     }
 }
 
@@ -51,7 +53,7 @@ impl Requests {
         if self.reader.read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        let request = Request::of_line(&line)
+        let mut request = Request::of_line(&line)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no request line"))?;
         loop {
             line.clear();
@@ -61,26 +63,42 @@ impl Requests {
             if line.trim_end().is_empty() {
                 return Ok(Some(request));
             }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("accept")
+            {
+                request.accept = value.trim().to_owned();
+            }
         }
     }
 }
 
 /// Sends a whole answer.
 pub(super) fn respond(to: &mut impl Write, status: u16, body: &[u8]) -> io::Result<()> {
-    let reason = if status == 200 { "OK" } else { "Not Found" };
-    let head =
-        format!("HTTP/1.1 {status} {reason}\r\n{TYPE}Content-Length: {}\r\n\r\n", body.len());
+    let reason = match status {
+        200 => "OK",
+        406 => "Not Acceptable",
+        _ => "Not Found",
+    };
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     to.write_all(head.as_bytes())?;
     to.write_all(body)
 }
 
 /// Begins an answer whose chunks follow.
-pub(super) fn begin_chunks(to: &mut impl Write) -> io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\n{TYPE}Transfer-Encoding: chunked\r\n\r\n");
+pub(super) fn begin_chunks(to: &mut impl Write, content_type: &str) -> io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     to.write_all(head.as_bytes())
 }
 
-const TYPE: &str = "Content-Type: application/json\r\n";
+/// Ends it; the connection can be used again.
+pub(super) fn end_chunks(to: &mut impl Write) -> io::Result<()> {
+    to.write_all(b"0\r\n\r\n")
+}
 
 #[cfg(test)]
 mod tests {

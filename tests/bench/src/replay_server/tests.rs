@@ -23,6 +23,8 @@ fn start(test: &str) -> (SocketAddr, Client) {
     let path: PathBuf = std::env::temp_dir().join(name);
     RecordingPlan { pods: PODS, updates: UPDATES, seed: 7 }.write_file(&path).unwrap();
     let server = ReplayServer::bind(&path).unwrap();
+    // What is read later is read now.
+    server.shared.wire(Encoding::Json).unwrap();
     fs::remove_file(&path).unwrap();
     let address = server.address().unwrap();
     thread::spawn(|| server.serve());
@@ -82,7 +84,7 @@ async fn a_watch_list_gives_the_initial_state_then_what_is_replayed() {
     }
     assert_eq!(last.as_deref(), Some("1000065"));
     let stats: ReplayStats = http_client::get_json(address, "/replay/stats").unwrap();
-    assert_eq!((stats.following, stats.updates), (1, UPDATES));
+    assert_eq!((stats.following, stats.sent), (1, UPDATES));
 }
 
 #[tokio::test]
@@ -108,4 +110,24 @@ async fn the_updates_begin_anew_with_versions_that_go_on() {
         names.push(pod.name_any());
     }
     assert_eq!(names[..UPDATES], names[UPDATES..2 * UPDATES]);
+}
+
+#[tokio::test]
+async fn an_expired_watch_ends_and_the_last_state_is_listed() {
+    let (address, client) = start("expire");
+    order(address, "/replay/release");
+    let pods = Api::<Pod>::all(client);
+    let first = pods.list(&ListParams::default()).await.unwrap();
+    let mut watch = pods.watch(&WatchParams::default(), "1000025").await.unwrap().boxed();
+    order(address, "/replay/expire");
+    match watch.next().await {
+        Some(Ok(WatchEvent::Error(status))) => assert_eq!(status.code, 410),
+        other => panic!("{other:?}"),
+    }
+    assert!(watch.next().await.is_none());
+    let last = pods.list(&ListParams::default()).await.unwrap();
+    assert_eq!(last.metadata.resource_version.as_deref(), Some("1000068"));
+    assert_eq!(last.items.len(), first.items.len());
+    let newest = last.items.iter().filter_map(|pod| pod.resource_version()).max();
+    assert_eq!(newest.as_deref(), Some("1000068"));
 }

@@ -1,87 +1,115 @@
-//! The recording as it goes over the wire.
+//! A recording as it goes over the wire.
 //!
-//! in:   a recording's lines
+//! in:   a recording's file in one encoding
 //! out:  slices of chunks to write as they are; pages of lists, copied together
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-/// Chunked events, and where the objects are in them.
-#[derive(Default)]
+use crate::encoding::Encoding;
+use crate::recording::{FIRST_VERSION, unseen};
+
+/// Chunked events, and where they are.
 pub(super) struct Wire {
-    /// The ADDED events and the bookmark.
-    initial: Vec<u8>,
-    /// Each object in `initial`, without its opening brace, kind and apiVersion: a list's items
-    /// have neither.
-    items: Vec<Range<usize>>,
-    list_version: u64,
+    encoding: Encoding,
+    /// What is listed before the watch is ended, and afterwards.
+    states: [State; 2],
     updates: Vec<u8>,
     /// Where each update ends.
     update_ends: Vec<usize>,
     /// Where the digits of its resourceVersion begin.
     update_versions: Vec<usize>,
+    /// Ends a watch.
+    error: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
+/// The Pods at one time.
+#[derive(Default)]
+struct State {
+    /// The ADDED events and the bookmark.
+    events: Vec<u8>,
+    /// What a list has of each object in `events`, from behind the opening brace.
+    items: Vec<Range<usize>>,
+    is_complete: bool,
 }
 
 impl Wire {
-    pub(super) fn read(recording: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(recording: &Path, encoding: Encoding) -> anyhow::Result<Self> {
+        let path = encoding.file(recording);
         let read = || -> anyhow::Result<Self> {
-            let mut wire = Self::default();
-            let mut reader = BufReader::with_capacity(1 << 20, File::open(recording)?);
-            let mut line = String::new();
-            while reader.read_line(&mut line)? > 0 {
-                wire.push(&line)?;
-                line.clear();
+            let mut wire = Self {
+                encoding,
+                states: Default::default(),
+                updates: Vec::new(),
+                update_ends: Vec::new(),
+                update_versions: Vec::new(),
+                error: Vec::new(),
+            };
+            let mut reader = BufReader::with_capacity(1 << 20, File::open(&path)?);
+            let mut frame = Vec::new();
+            while next_frame(&mut reader, encoding, &mut frame)? {
+                wire.push(&frame)?;
             }
-            anyhow::ensure!(wire.list_version > 0, "no bookmark ends the initial state");
+            let is_complete = wire.states.iter().all(|state| state.is_complete);
+            anyhow::ensure!(is_complete, "no bookmark ends the initial state");
             Ok(wire)
         };
-        read().with_context(|| format!("cannot replay {}", recording.display()))
+        read().with_context(|| format!("cannot replay {}", path.display()))
     }
 
-    fn push(&mut self, line: &str) -> anyhow::Result<()> {
-        let event: Event<'_> = serde_json::from_str(line)?;
-        let object = event.object.get();
-        match event.event_type {
-            "ADDED" => {
-                let start = chunk(line, &mut self.initial);
-                let item = object.strip_prefix(TYPE).context("an object without kind")?;
-                let offset = item.as_ptr() as usize - line.as_ptr() as usize;
-                self.items.push(start + offset..start + offset + item.len());
+    fn push(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        let state = &mut self.states[usize::from(!self.error.is_empty())];
+        match event_type(frame, self.encoding).context("this is no event")? {
+            b"ADDED" => {
+                let item = item(frame, self.encoding).context("an object without kind")?;
+                let start = chunk(frame, &mut state.events);
+                state.items.push(start + item.start..start + item.end);
             }
-            "BOOKMARK" => {
-                chunk(line, &mut self.initial);
-                let bookmark: serde_json::Value = serde_json::from_str(object)?;
-                let version = bookmark["metadata"]["resourceVersion"].as_str();
-                self.list_version = version.context("a bookmark without version")?.parse()?;
+            b"BOOKMARK" => {
+                chunk(frame, &mut state.events);
+                state.is_complete = true;
             }
-            "MODIFIED" => {
-                let start = chunk(line, &mut self.updates);
-                let version = line.find(VERSION).context("an update without a version")?;
-                self.update_versions.push(start + version + VERSION.len());
+            b"MODIFIED" => {
+                let start = chunk(frame, &mut self.updates);
+                if let Some(version) = memchr::memmem::find(frame, VERSION) {
+                    self.update_versions.push(start + version + VERSION.len());
+                }
                 self.update_ends.push(self.updates.len());
             }
-            other => anyhow::bail!("{other} events are not replayed"),
+            b"ERROR" => {
+                chunk(frame, &mut self.error);
+            }
+            other => {
+                anyhow::bail!("{} events are not replayed", String::from_utf8_lossy(other))
+            }
         }
         Ok(())
     }
 
-    pub(super) fn initial_events(&self) -> &[u8] {
-        &self.initial
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The initial state of a watch-list.
+    pub(super) fn initial_events(&self, expired: bool) -> &[u8] {
+        &self.states[usize::from(expired)].events
+    }
+
+    /// What ends a watch whose version is too old.
+    pub(super) fn error_event(&self) -> &[u8] {
+        &self.error
+    }
+
+    /// The version of what is listed.
+    pub(super) fn version(&self, expired: bool) -> u64 {
+        let pods = self.states[0].items.len();
+        let later = if expired { self.updates() + unseen(pods) } else { 0 };
+        FIRST_VERSION + (pods + later) as u64
     }
 
     /// How many there are.
@@ -91,7 +119,8 @@ impl Wire {
 
     /// How many of them a reader who is at this version has.
     pub(super) fn updates_until(&self, version: u64) -> usize {
-        usize::try_from(version.saturating_sub(self.list_version)).unwrap_or(usize::MAX)
+        let seen = version.saturating_sub(self.version(false));
+        usize::try_from(seen).unwrap_or(usize::MAX)
     }
 
     /// The first update after this one that begins the recording anew.
@@ -111,7 +140,7 @@ impl Wire {
         }
         let mut events = recorded.to_vec();
         for update in start..end {
-            let version = (self.list_version + (skipped + update) as u64 + 1).to_string();
+            let version = (self.version(false) + (skipped + update) as u64 + 1).to_string();
             let at = self.update_versions[update] - end_of(start);
             // As long as the recorded one, since versions have seven digits.
             events[at..at + version.len()].copy_from_slice(version.as_bytes());
@@ -119,40 +148,92 @@ impl Wire {
         events.into()
     }
 
-    /// A PodList from the item `first` on. The token to continue with is the next item's index.
-    pub(super) fn list_page(&self, first: usize, limit: Option<usize>) -> Vec<u8> {
-        let first = first.min(self.items.len());
-        let end = limit.map_or(self.items.len(), |limit| self.items.len().min(first + limit));
-        let items = &self.items[first..end];
+    /// A list from the item `first` on. The token to continue with is the next item's index. None if
+    /// it would have to be protobuf, in which everybody here asks for a watch-list.
+    pub(super) fn list_page(
+        &self,
+        expired: bool,
+        first: usize,
+        limit: Option<usize>,
+    ) -> Option<Vec<u8>> {
+        let head = match self.encoding {
+            Encoding::Json => r#"{"kind":"PodList","apiVersion":"v1""#,
+            Encoding::MetadataJson => {
+                r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1""#
+            }
+            Encoding::Protobuf | Encoding::MetadataProtobuf => return None,
+        };
+        let State { events, items, .. } = &self.states[usize::from(expired)];
+        let first = first.min(items.len());
+        let end = limit.map_or(items.len(), |limit| items.len().min(first + limit));
+        let rest = items.len() - end;
+        let items = &items[first..end];
         let mut page = Vec::with_capacity(256 + items.iter().map(|it| it.len() + 2).sum::<usize>());
-        let version = self.list_version;
-        let mut metadata = format!(r#""resourceVersion":"{version}""#);
-        let rest = self.items.len() - end;
+        let mut metadata = format!(r#""resourceVersion":"{}""#, self.version(expired));
         if rest > 0 {
             metadata += &format!(r#","continue":"{end}","remainingItemCount":{rest}"#);
         }
-        let head = r#"{"kind":"PodList","apiVersion":"v1","metadata":"#;
-        write!(page, r#"{head}{{{metadata}}},"items":["#).expect("a Vec takes all bytes");
+        write!(page, r#"{head},"metadata":{{{metadata}}},"items":["#)
+            .expect("a Vec takes all bytes");
         for (index, item) in items.iter().enumerate() {
             page.extend_from_slice(if index == 0 { b"{" } else { b",{" });
-            page.extend_from_slice(&self.initial[item.clone()]);
+            page.extend_from_slice(&events[item.clone()]);
         }
         page.extend_from_slice(b"]}\n");
-        page
+        Some(page)
     }
 }
 
-/// Appends the line as one HTTP chunk; gives where it begins in `out`.
-fn chunk(line: &str, out: &mut Vec<u8>) -> usize {
-    write!(out, "{:x}\r\n", line.len()).expect("a Vec takes all bytes");
+/// Reads one event: a line, or 4 bytes of length and as many as they say.
+fn next_frame(from: &mut impl BufRead, as_: Encoding, frame: &mut Vec<u8>) -> io::Result<bool> {
+    frame.clear();
+    if !as_.is_protobuf() {
+        return Ok(from.read_until(b'\n', frame)? > 0);
+    }
+    if from.fill_buf()?.is_empty() {
+        return Ok(false);
+    }
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    frame.extend_from_slice(&length);
+    let length = u64::from(u32::from_be_bytes(length));
+    if from.take(length).read_to_end(frame)? as u64 != length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(true)
+}
+
+fn event_type(frame: &[u8], encoding: Encoding) -> Option<&[u8]> {
+    if encoding.is_protobuf() {
+        // A WatchEvent's field 1, the type, is first and shorter than 128 bytes.
+        let [FIELD_1, length, rest @ ..] = frame.get(4..)? else { return None };
+        return rest.get(..usize::from(*length));
+    }
+    frame.strip_prefix(br#"{"type":""#)?.split(|byte| *byte == b'"').next()
+}
+
+/// Where in an ADDED event a list's item is. A PodList's items have neither kind nor apiVersion.
+fn item(frame: &[u8], encoding: Encoding) -> Option<Range<usize>> {
+    let head: &[u8] = match encoding {
+        Encoding::Json => br#"{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","#,
+        Encoding::MetadataJson => br#"{"type":"ADDED","object":{"#,
+        Encoding::Protobuf | Encoding::MetadataProtobuf => b"",
+    };
+    let end = frame.len() - if encoding.is_protobuf() { 0 } else { "}\n".len() };
+    frame.starts_with(head).then_some(head.len()..end)
+}
+
+/// Appends the event as one HTTP chunk; gives where it begins in `out`.
+fn chunk(frame: &[u8], out: &mut Vec<u8>) -> usize {
+    write!(out, "{:x}\r\n", frame.len()).expect("a Vec takes all bytes");
     let start = out.len();
-    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(frame);
     out.extend_from_slice(b"\r\n");
     start
 }
 
-/// What stands before the digits of an object's own version; nothing before it in a Pod looks so.
-const VERSION: &str = r#""resourceVersion":""#;
+/// A field's number and that it has a length.
+const FIELD_1: u8 = 1 << 3 | 2;
 
-/// How each object in a watch begins.
-const TYPE: &str = r#"{"kind":"Pod","apiVersion":"v1","#;
+/// What stands before the digits of an object's own version in JSON; nothing before it in a Pod looks so.
+const VERSION: &[u8] = br#""resourceVersion":""#;

@@ -107,3 +107,16 @@ fn synced_holds_its_place_while_what_is_before_it_merges() {
     queue.push("added a@1 initial").push("synced").push("updated a@1 a@2").push("added b@3");
     assert_eq!(queue.deliver_all(), ["added a@2 initial", "synced", "added b@3"]);
 }
+
+/// What a further handler costs does not depend on how many objects there are.
+#[test]
+fn an_idle_queue_keeps_no_room_for_all_objects() {
+    let mut queue = Queue::roomy();
+    for i in 0..20_000 {
+        queue.push(&format!("added {i}@1"));
+    }
+    queue.pending.expect_told();
+    assert!(queue.pending.newest.capacity() >= 20_000);
+    assert_eq!(queue.deliver_all().len(), 20_000);
+    assert_eq!((queue.pending.newest.capacity(), queue.pending.inherited.capacity()), (0, 0));
+}
