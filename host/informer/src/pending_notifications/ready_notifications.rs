@@ -125,6 +125,12 @@ impl ReadyNotifications {
         }
     }
 
+    /// For so many without another allocation.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.slots.capacity() + self.newest.as_ref().map_or(0, HashMap::capacity)
+    }
+
     fn position(&self, arrival: u64) -> Result<usize, usize> {
         self.slots.binary_search_by_key(&arrival, |slot| slot.arrival)
     }
@@ -132,3 +138,62 @@ impl ReadyNotifications {
 
 /// Slots that an idle queue keeps, and empty ones that one keeps in any case.
 const SLOTS_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::object;
+
+    fn ready(name: &str) -> Ready {
+        let object = object(&format!("{name}@1"));
+        let notification = Notification::Added { object, in_initial_list: false };
+        Ready { notification, since: Instant::now() }
+    }
+
+    fn arrivals(queue: &ReadyNotifications) -> Vec<u64> {
+        queue.iter().map(|(arrival, _)| arrival).collect()
+    }
+
+    #[test]
+    fn what_is_taken_out_of_the_middle_leaves_no_trace() {
+        let mut queue = ReadyNotifications::default();
+        (1..=5).for_each(|arrival| queue.insert(arrival, ready(&format!("o{arrival}"))));
+        assert!(queue.remove(3).is_some() && queue.remove(3).is_none());
+        queue.insert(3, ready("o3"));
+        assert_eq!(arrivals(&queue), [1, 2, 3, 4, 5]);
+        assert!(queue.remove(2).is_some() && queue.get(2).is_none());
+        assert_eq!(queue.pop_first().map(|(arrival, _)| arrival), Some(1));
+        assert_eq!((queue.first_arrival(), queue.len()), (Some(3), 3));
+        while queue.pop_first().is_some() {}
+        assert_eq!((queue.first_arrival(), queue.len(), queue.bytes()), (None, 0, 0));
+    }
+
+    #[test]
+    fn the_newest_of_an_object_is_known_from_the_first_question_on() {
+        let mut queue = ReadyNotifications::default();
+        for (arrival, name) in [(1, "a"), (2, "b"), (3, "a")] {
+            queue.insert(arrival, ready(name));
+        }
+        let key = |name| ObjectKey::new(None, name);
+        assert_eq!(queue.newest().get(&key("a")), Some(&3));
+        queue.insert(4, ready("b"));
+        assert_eq!(queue.newest().get(&key("b")), Some(&4));
+        queue.remove(4);
+        assert_eq!(queue.newest().get(&key("b")), None, "the one before may not be merged with");
+    }
+
+    #[test]
+    fn objects_that_come_and_go_do_not_fill_the_queue_of_one_that_does_not_move() {
+        let mut queue = ReadyNotifications::default();
+        queue.insert(1, ready("first"));
+        for arrival in 2..10_000 {
+            queue.insert(arrival, ready("other"));
+            queue.remove(arrival - 1).filter(|_| arrival > 2);
+            if arrival == 2 {
+                queue.insert(1, ready("first"));
+            }
+        }
+        assert_eq!(arrivals(&queue), [1, 9_999]);
+        assert!(queue.slots.len() <= SLOTS_KEPT + 1, "{}", queue.slots.len());
+    }
+}
