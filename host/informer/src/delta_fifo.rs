@@ -23,6 +23,8 @@ use crate::queue::{
 pub struct DeltaFifo {
     items: HashMap<ObjectKey, Deltas>,
     queue: VecDeque<ObjectKey>,
+    /// Room of those that were popped, for the next ones.
+    emptied: Vec<Deltas>,
     transform: Option<TransformFunc>,
     /// The first list, or the first change, has arrived.
     populated: bool,
@@ -61,7 +63,7 @@ impl DeltaFifo {
         let deltas = self.items.entry(key.clone()).or_insert_with(|| {
             self.queue.push_back(key);
             // Of most objects only one is ever queued.
-            Deltas::with_capacity(1)
+            self.emptied.pop().unwrap_or_else(|| Deltas::with_capacity(1))
         });
         deltas.push_back(delta(object));
         merge_deletions(deltas);
@@ -172,6 +174,9 @@ impl Queue for DeltaFifo {
             // What goes back still belongs to the first list.
             self.initial_population_count += usize::from(in_initial_list);
             self.add_if_not_present(key, deltas);
+        } else if self.emptied.len() < EMPTIED_MAX && deltas.capacity() <= EMPTIED_CAPACITY_MAX {
+            deltas.clear();
+            self.emptied.push(deltas);
         }
         if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
             // A list has passed.
@@ -200,6 +205,10 @@ impl Queue for DeltaFifo {
         self.closed
     }
 }
+
+/// What is kept of emptied [`Deltas`], in a queue that may never be long again: 8 KiB.
+const EMPTIED_MAX: usize = 64;
+const EMPTIED_CAPACITY_MAX: usize = 4;
 
 /// Room for so many objects is kept while none is queued.
 const KEPT_CAPACITY: usize = 4096;

@@ -19,7 +19,7 @@ impl ObjectKey {
     /// The key of `name` in `namespace`; neither may contain a slash.
     pub fn new(namespace: Option<&str>, name: &str) -> Self {
         match namespace {
-            Some(namespace) => Self(format!("{namespace}/{name}").into()),
+            Some(namespace) => Self([namespace, "/", name].concat().into()),
             None => Self(name.into()),
         }
     }

@@ -23,7 +23,10 @@ use crate::event_handler::{Delivery, Handled, Notification};
 use crate::object::ObjectKey;
 
 mod dead_letters;
+mod ready_notifications;
 mod succession;
+
+use ready_notifications::{Ready, ReadyNotifications};
 
 pub use dead_letters::{DeadLetter, GONE_DEAD_LETTERS_MAX};
 
@@ -74,11 +77,7 @@ pub(crate) enum Next {
 #[derive(Default)]
 pub(crate) struct PendingNotifications {
     policy: DeliveryPolicy,
-    /// By arrival.
-    ready: BTreeMap<u64, Ready>,
-    /// The newest entry of each object in `ready`.
-    newest: HashMap<ObjectKey, u64>,
-    ready_bytes: usize,
+    ready: ReadyNotifications,
     arrivals: u64,
     parked: HashMap<ObjectKey, Parked>,
     /// The dead letters of objects that are gone, by arrival: no newer state will come for them.
@@ -114,12 +113,6 @@ pub struct DeliveryCounts {
     pub forgotten: u64,
     /// How long they waited.
     pub waits: DeliveryWaits,
-}
-
-struct Ready {
-    notification: Notification,
-    /// When it was queued, or the first that merged into it.
-    since: Instant,
 }
 
 struct Delivering {
@@ -169,15 +162,15 @@ impl PendingNotifications {
             return false;
         }
         self.arrivals += 1;
-        let Some(key) = notification.key().cloned() else {
+        let Some(key) = notification.key() else {
             self.synced = Some(SyncedMarker { arrival: self.arrivals, attempts: 0, due: None });
             return true;
         };
         let over = self.ready.len() >= self.policy.buffer_max
-            || self.ready_bytes >= self.policy.buffer_bytes_max;
-        match self.newest.get(&key).copied().filter(|_| over) {
+            || self.ready.bytes() >= self.policy.buffer_bytes_max;
+        match over.then(|| self.ready.newest().get(key).copied()).flatten() {
             Some(arrival) => self.merge_ready(arrival, notification, now),
-            None => self.insert_ready(self.arrivals, Ready { notification, since: now }),
+            None => self.ready.insert(self.arrivals, Ready { notification, since: now }),
         }
         true
     }
@@ -270,31 +263,8 @@ impl PendingNotifications {
         self.ready.len() + due.map(|parked| parked.notifications.len()).sum::<usize>() + delivering
     }
 
-    fn insert_ready(&mut self, arrival: u64, ready: Ready) {
-        self.ready_bytes += ready.notification.bytes();
-        if let Some(key) = ready.notification.key() {
-            self.newest.insert(key.clone(), arrival);
-        }
-        self.ready.insert(arrival, ready);
-    }
-
-    fn remove_ready(&mut self, arrival: u64) -> Option<Ready> {
-        let ready = self.ready.remove(&arrival)?;
-        self.ready_bytes -= ready.notification.bytes();
-        if let Some(key) = ready.notification.key()
-            && self.newest.get(key) == Some(&arrival)
-        {
-            self.newest.remove(key);
-        }
-        if self.ready.is_empty() && self.newest.capacity() > KEPT_CAPACITY {
-            // Every object was queued: a list, or a handler that joined or was behind.
-            self.newest = HashMap::new();
-        }
-        Some(ready)
-    }
-
     fn merge_ready(&mut self, arrival: u64, notification: Notification, now: Instant) {
-        let Some(Ready { notification: waiting, since }) = self.remove_ready(arrival) else {
+        let Some(Ready { notification: waiting, since }) = self.ready.remove(arrival) else {
             return;
         };
         let attempted = self.is_inherited(&waiting, arrival);
@@ -304,12 +274,12 @@ impl PendingNotifications {
                     // It is owed by itself now.
                     self.inherited.remove(&last.key);
                 }
-                self.insert_ready(arrival, Ready { notification: merged, since });
+                self.ready.insert(arrival, Ready { notification: merged, since });
             }
             Merged::Cancelled => {}
             Merged::Apart(waiting, notification) => {
-                self.insert_ready(arrival, Ready { notification: waiting, since });
-                return self.insert_ready(self.arrivals, Ready { notification, since: now });
+                self.ready.insert(arrival, Ready { notification: waiting, since });
+                return self.ready.insert(self.arrivals, Ready { notification, since: now });
             }
         }
         self.counts.merged += 1;
@@ -317,8 +287,7 @@ impl PendingNotifications {
 
     /// The next notification in order, unless its object is parked: then it merges there.
     fn next_ready(&mut self, now: Instant) -> Option<Delivery> {
-        let arrival = *self.ready.first_key_value()?.0;
-        let Ready { notification, since } = self.remove_ready(arrival)?;
+        let (arrival, Ready { notification, since }) = self.ready.pop_first()?;
         let key = notification.key()?.clone();
         if let Some(told) = self.purged.remove(&key) {
             self.parked.insert(key.clone(), told);
@@ -421,7 +390,7 @@ impl PendingNotifications {
         let (arrival, attempt) = (marker.arrival, marker.attempts + 1);
         let is_after = |other: u64| other > arrival;
         let is_first = || {
-            self.ready.first_key_value().is_none_or(|(other, _)| is_after(*other))
+            self.ready.first_arrival().is_none_or(is_after)
                 && self.due.iter().all(|(_, key)| is_after(self.parked[key].arrival))
         };
         if marker.attempts == 0 && !is_first() {

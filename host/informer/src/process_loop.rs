@@ -112,7 +112,7 @@ impl<Q: Queue> ProcessLoop<Q> {
                         self.take_in(reflected);
                         // What follows the first list is told after `Synced`.
                         if *self.has_synced.borrow() {
-                            self.take_in_what_waits();
+                            self.take_in_what_comes().await;
                         }
                     }
                     None => self.queue.close(),
@@ -136,8 +136,9 @@ impl<Q: Queue> ProcessLoop<Q> {
                     handle_deltas(indexer, deltas, in_order, in_initial_list, &mut changes);
                 }));
                 // What was applied is told, also if the rest was not.
+                let now = Instant::now();
                 for Change { notification, is_sync } in changes {
-                    shared_processor.distribute(&notification, is_sync);
+                    shared_processor.distribute(&notification, is_sync, now);
                 }
                 applied.map_err(|panic| ProcessError::Failed(panic_message(panic.as_ref())))
             });
@@ -151,9 +152,11 @@ impl<Q: Queue> ProcessLoop<Q> {
             since_yield += processed;
             if since_yield >= ITEMS_PER_TURN {
                 since_yield = 0;
+                self.shared_processor.wake();
                 tokio::task::yield_now().await;
             }
         }
+        self.shared_processor.wake();
         if self.queue.is_empty()
             && let Some(resource_version) = self.reflected_version.take()
         {
@@ -162,16 +165,33 @@ impl<Q: Queue> ProcessLoop<Q> {
         result
     }
 
-    /// All that the reflector saw meanwhile, so that it can be processed together. Bounded, since
-    /// the reflector goes on.
-    fn take_in_what_waits(&mut self) {
-        for _ in 0..REFLECTED_MAX {
-            match self.reflected.try_recv() {
-                Ok(reflected) => self.take_in(reflected),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => return self.queue.close(),
+    /// All that the reflector saw, and what it sees while it has something to read: in a flood, the
+    /// handlers are woken once for many changes. A change that comes alone waits for one turn of
+    /// the other tasks, which takes microseconds.
+    async fn take_in_what_comes(&mut self) {
+        self.take_in_what_waits();
+        for _ in 0..TURNS_MAX {
+            tokio::task::yield_now().await;
+            if self.take_in_what_waits() == 0 {
+                return;
             }
         }
+    }
+
+    /// All that the reflector saw meanwhile, so that it can be processed together. Bounded, since
+    /// the reflector goes on. Gives how much that was.
+    fn take_in_what_waits(&mut self) -> usize {
+        for taken in 0..REFLECTED_MAX {
+            match self.reflected.try_recv() {
+                Ok(reflected) => self.take_in(reflected),
+                Err(TryRecvError::Empty) => return taken,
+                Err(TryRecvError::Disconnected) => {
+                    self.queue.close();
+                    return taken;
+                }
+            }
+        }
+        REFLECTED_MAX
     }
 
     /// Closes every listener, those that were about to join too.
@@ -193,7 +213,9 @@ impl<Q: Queue> ProcessLoop<Q> {
         let resource_version = reflected.resource_version();
         // An object without a version says nothing of it.
         if !resource_version.is_empty() {
-            self.reflected_version = Some(resource_version.to_owned());
+            let reached = self.reflected_version.get_or_insert_default();
+            reached.clear();
+            reached.push_str(resource_version);
         }
         let left_out = match reflected {
             Reflected::Added(object) => queue.add(object).err().into_iter().collect(),
@@ -245,6 +267,7 @@ impl<Q: Queue> ProcessLoop<Q> {
         if *self.has_synced.borrow() {
             queue.push(Notification::Synced, now);
         }
+        queue.wake();
         self.shared_processor.add_listener(queue, resync_period);
     }
 
@@ -271,7 +294,8 @@ impl<Q: Queue> ProcessLoop<Q> {
     fn signal_synced(&mut self) {
         if self.queue.has_synced() && !*self.has_synced.borrow() {
             self.has_synced.send_replace(true);
-            self.shared_processor.distribute(&Notification::Synced, false);
+            self.shared_processor.distribute(&Notification::Synced, false, Instant::now());
+            self.shared_processor.wake();
         }
     }
 }
@@ -423,6 +447,10 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// client-go: `wait.Until(c.processLoop, time.Second, ...)`.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// How often the reflector may go on before what it saw is processed. It reads one event or some in a turn, which
+/// takes some ten microseconds each.
+const TURNS_MAX: usize = 32;
 
 /// Other tasks get their turn after this many items, or after a batch that has more.
 const ITEMS_PER_TURN: usize = 256;

@@ -57,11 +57,10 @@ impl ListenerQueue {
         }))
     }
 
-    /// Takes a notification in; false if the listener is closed.
+    /// Takes a notification in; false if the listener is closed. [`ListenerQueue::wake`] must follow the
+    /// last of several.
     pub(crate) fn push(&self, notification: Notification, now: Instant) -> bool {
-        let open = self.pending().push(notification, now);
-        self.0.changed.notify_one();
-        open
+        self.pending().push(notification, now)
     }
 
     /// Nothing more is taken in; the task ends when the rest is delivered.

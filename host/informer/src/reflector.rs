@@ -410,20 +410,20 @@ impl<L: ListerWatcher> Reflector<L> {
         events: &mut u64,
     ) -> Result<(), Stop> {
         self.following();
+        let mut version = String::new();
         while let Ok(Some(event)) = timeout(WATCH_SILENT_MAX, watch.next()).await {
             let event = event?;
             let may_be_initial = matches!(event, WatchEvent::Added(_));
-            let (reflected, resource_version) = match event {
-                WatchEvent::Added(object) => changed(object, Reflected::Added),
-                WatchEvent::Modified(object) => changed(object, Reflected::Updated),
-                WatchEvent::Deleted(object) => changed(object, Reflected::Deleted),
+            let reflected = match event {
+                WatchEvent::Added(object) => Reflected::Added(object),
+                WatchEvent::Modified(object) => Reflected::Updated(object),
+                WatchEvent::Deleted(object) => Reflected::Deleted(object),
                 // A bookmark without a version says nothing.
                 WatchEvent::Bookmark { resource_version, .. } if resource_version.is_empty() => {
                     continue;
                 }
                 WatchEvent::Bookmark { resource_version, .. } => {
-                    let version = resource_version.clone();
-                    (Reflected::Bookmark { resource_version }, version)
+                    Reflected::Bookmark { resource_version }
                 }
                 WatchEvent::Rejected(reason) | WatchEvent::RejectedObject { reason, .. } => {
                     self.rejected(&reason);
@@ -435,9 +435,11 @@ impl<L: ListerWatcher> Reflector<L> {
             if let (Some(compaction), Some(object)) = (&self.compaction, reflected.object()) {
                 compaction.compactor.admit(object);
             }
+            version.clear();
+            version.push_str(reflected.resource_version());
             self.hand_over(reflected).await?;
-            if ordered && !resource_version.is_empty() {
-                self.last_sync_resource_version = resource_version;
+            if ordered && !version.is_empty() {
+                std::mem::swap(&mut self.last_sync_resource_version, &mut version);
             }
             *events += 1;
             self.counters.events.add(1);
@@ -507,11 +509,6 @@ impl<L: ListerWatcher> Reflector<L> {
             recovered
         });
     }
-}
-
-fn changed(object: Arc<Object>, reflected: fn(Arc<Object>) -> Reflected) -> (Reflected, String) {
-    let resource_version = object.resource_version.to_string();
-    (reflected(object), resource_version)
 }
 
 enum WatchListFailed {

@@ -22,6 +22,8 @@ pub(crate) struct SharedProcessor {
 
 struct Listener {
     queue: ListenerQueue,
+    /// It was told something since it was woken last.
+    told: bool,
     resync: Option<Resync>,
 }
 
@@ -51,7 +53,7 @@ impl SharedProcessor {
     pub(crate) fn add_listener(&mut self, queue: ListenerQueue, resync_period: Option<Duration>) {
         self.listeners.retain(|listener| !listener.queue.is_closed());
         let resync = resync_period.and_then(Resync::every);
-        self.listeners.push(Listener { queue, resync });
+        self.listeners.push(Listener { queue, told: false, resync });
     }
 
     /// Another period, which begins now; the same one goes on.
@@ -70,13 +72,22 @@ impl SharedProcessor {
     }
 
     /// Tells everybody, or with `is_sync` (old and new are the same state) those whose resync is
-    /// due. Forgets the listeners that have been closed.
-    pub(crate) fn distribute(&mut self, notification: &Notification, is_sync: bool) {
-        let now = Instant::now();
-        self.listeners.retain(|listener| {
+    /// due. Forgets the listeners that have been closed. [`SharedProcessor::wake`] must follow.
+    pub(crate) fn distribute(&mut self, notification: &Notification, is_sync: bool, now: Instant) {
+        self.listeners.retain_mut(|listener| {
             let concerned = !is_sync || listener.resync.as_ref().is_some_and(|it| it.syncing);
+            listener.told |= concerned;
             !concerned || listener.queue.push(notification.clone(), now)
         });
+    }
+
+    /// Wakes those that have been told something. Waking one that sleeps costs more than all else that
+    /// a notification does on its way, so it is done once for many.
+    pub(crate) fn wake(&mut self) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.told) {
+            listener.told = false;
+            listener.queue.wake();
+        }
     }
 
     /// When the next resync is due; none if nobody asked for one. What was due has been processed.

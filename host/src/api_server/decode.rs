@@ -166,6 +166,9 @@ pub(super) fn watch_event(
     watched: ObjectType<'_>,
 ) -> Result<WatchEvent, ListerWatcherError> {
     let line = text(line);
+    if let Some(event) = plain_event(&line, watched) {
+        return Ok(event);
+    }
     if !line.trim_start().starts_with('{') {
         let message = "the watch sent what is no event: it does not begin with '{'".to_owned();
         return Err(ListerWatcherError::Unavailable(message));
@@ -208,6 +211,24 @@ pub(super) fn watch_event(
             _ => WatchEvent::Rejected(reason),
         }
     }))
+}
+
+/// An event of an object, spelled as API servers do: no space, and the type first. So the object is
+/// all that stands between, and one pass over it is enough: if it is read to its end, the line is JSON, too.
+/// None leaves the line to those who look closer.
+fn plain_event(line: &str, watched: ObjectType<'_>) -> Option<WatchEvent> {
+    let (event_type, rest) = line.strip_prefix("{\"type\":\"")?.split_once('"')?;
+    let event = match event_type {
+        "ADDED" => WatchEvent::Added,
+        "MODIFIED" => WatchEvent::Modified,
+        "DELETED" => WatchEvent::Deleted,
+        _ => return None,
+    };
+    let json = rest.strip_prefix(",\"object\":")?.strip_suffix('}')?;
+    if !json.starts_with('{') || !json.ends_with('}') {
+        return None;
+    }
+    object(json, watched, watched).ok().map(event)
 }
 
 /// The body of a LIST.
@@ -331,7 +352,8 @@ pub(super) fn status_error(
 /// The server's JSON is UTF-8; what is not is replaced, so that one bad string does not cost the
 /// rest.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // What is in order is checked at a multiple of the speed at which the other looks for errors.
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// `untyped` is what an object is that does not say it.
@@ -427,9 +449,12 @@ fn rewritten(json: &str, cut: Option<&RawValue>, missing_type: MissingType<'_>) 
         Some(cut) => around_member(json, cut.get()).unwrap_or((json, "")),
         None => (json, ""),
     };
-    let mut text = String::with_capacity(before.len() + after.len() + MISSING_TYPE_LEN);
     let MissingType { api_version, kind } = missing_type;
     let missing = [("apiVersion", api_version), ("kind", kind)];
+    // Exactly what is needed where nothing is missing: the text need not move to be cut to its length.
+    let is_complete = missing.iter().all(|(_, value)| value.is_none());
+    let room = if is_complete { 0 } else { MISSING_TYPE_LEN };
+    let mut text = String::with_capacity(before.len() + after.len() + room);
     let members = before.strip_prefix('{').unwrap_or(before);
     text.push('{');
     for (name, value) in missing.into_iter().filter_map(|(name, it)| Some((name, it?))) {

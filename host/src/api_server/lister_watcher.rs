@@ -15,6 +15,7 @@ use informer::{
 use kube::Client;
 use kube::api::DynamicObject;
 use kube::client::Body;
+use tokio::task::spawn_blocking;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 
@@ -83,7 +84,12 @@ impl ListerWatcher for ApiListerWatcher {
                 None => format!("the list was cut off: {error}"),
             })
         })?;
-        decode::list_page(&body.to_bytes(), (&self.resource.kind).into())
+        let (body, kind) = (body.to_bytes(), self.resource.kind.clone());
+        // A second for each gigabyte: others need the thread meanwhile.
+        let decoding = spawn_blocking(move || decode::list_page(&body, (&kind).into()));
+        decoding.await.unwrap_or_else(|error| {
+            Err(ListerWatcherError::Unavailable(format!("the list was not read: {error}")))
+        })
     }
 
     async fn watch(&self, options: &WatchOptions) -> Result<Self::Watch, ListerWatcherError> {

@@ -28,6 +28,27 @@ impl CallObject {
             resource_version: object.resource_version.to_string(),
         }
     }
+
+    /// As [`CallObject::key`], in the room that the one before took.
+    pub(super) fn key_in<'k>(&self, key: &'k mut Option<ObjectKey>) -> &'k ObjectKey {
+        let Self { kind, object } = self;
+        let Some(key) = key else { return key.insert(self.key()) };
+        let put = |text: &str, into: &mut String| {
+            into.clear();
+            into.push_str(text);
+        };
+        put(&kind.group, &mut key.group);
+        put(&kind.version, &mut key.version);
+        put(&kind.kind, &mut key.kind);
+        match object.key.namespace() {
+            Some(namespace) => put(namespace, key.namespace.get_or_insert_default()),
+            None => key.namespace = None,
+        }
+        put(object.key.name(), &mut key.name);
+        put(&object.uid, &mut key.uid);
+        put(&object.resource_version, &mut key.resource_version);
+        key
+    }
 }
 
 /// Tickets are never given twice to one instance, so one that was kept from an earlier call is
@@ -130,6 +151,20 @@ mod tests {
         let object =
             Object { key, uid: "".into(), resource_version: "1".into(), json: "{}".into() };
         CallObject { kind: kind.into(), object: object.into() }
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_another_one_completely() {
+        let (mut key, namespaced) = (None, object());
+        let mut cluster_scoped = object();
+        Arc::make_mut(&mut cluster_scoped.kind).group = "apps".to_owned();
+        let state = Arc::get_mut(&mut cluster_scoped.object).unwrap();
+        state.key = informer::ObjectKey::new(None, "a-longer-name");
+        (state.uid, state.resource_version) = ("u".into(), "".into());
+        for object in [&namespaced, &cluster_scoped, &namespaced] {
+            let expected = format!("{:?}", object.key());
+            assert_eq!(format!("{:?}", object.key_in(&mut key)), expected);
+        }
     }
 
     #[test]

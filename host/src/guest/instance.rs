@@ -11,10 +11,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
+use super::bindings::informerd::handler::types::ObjectKey;
 use super::bindings::{HandlerModule, HandlerModulePre};
 use super::call_meter::CallMeter;
 use super::contract::mistyped_export;
@@ -95,6 +96,8 @@ pub enum CallError {
 pub(super) struct Instance {
     pub(super) store: Store<GuestState>,
     pub(super) bindings: HandlerModule,
+    /// The key that was passed last, for the room that it takes.
+    pub(super) key: Option<ObjectKey>,
     limits: GuestLimits,
 }
 
@@ -118,7 +121,7 @@ impl Instance {
                 problem: error.root_cause().to_string(),
             }
         })?;
-        Ok(Self { store, bindings, limits: limits.clone() })
+        Ok(Self { store, bindings, key: None, limits: limits.clone() })
     }
 
     /// Makes one call. After an error the instance must be dropped.
@@ -163,7 +166,9 @@ pub(super) async fn within<T, E: From<CallError>>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut call = pin!(call);
-    let mut deadline = pin!(sleep(wall));
+    // Begins when the call waits for the first time: nearly all calls end before, and a timer would cost them as
+    // much as a good part of what they do. One that does not wait by itself is made to, after an epoch.
+    let mut deadline = pin!(None::<Sleep>);
     let mut turns = meter.turns();
     let mut without_turn = None;
     let mut waited = false;
@@ -175,9 +180,11 @@ pub(super) async fn within<T, E: From<CallError>>(
             without_turn.get_or_insert_with(Instant::now);
             return Poll::Pending;
         };
-        if let Some(since) = without_turn.take() {
+        if let Some(since) = without_turn.take()
+            && let Some(deadline) = deadline.as_mut().as_pin_mut()
+        {
             let later = deadline.deadline() + since.elapsed();
-            deadline.as_mut().reset(later);
+            deadline.reset(later);
         }
         if waited {
             meter.resume();
@@ -185,10 +192,14 @@ pub(super) async fn within<T, E: From<CallError>>(
         waited = true;
         match call.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(answer),
-            Poll::Pending => deadline
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(CallError::DeadlineExceeded(wall).into())),
+            Poll::Pending => {
+                if deadline.is_none() {
+                    deadline.set(Some(sleep(wall)));
+                }
+                let deadline = deadline.as_mut().as_pin_mut();
+                let exceeded = deadline.map_or(Poll::Pending, |deadline| deadline.poll(context));
+                exceeded.map(|()| Err(CallError::DeadlineExceeded(wall).into()))
+            }
         }
     });
     let answer = AssertUnwindSafe(turn_by_turn).catch_unwind().await;

@@ -7,7 +7,7 @@ use informer::QueueKind;
 use wasmtime::Store;
 
 use super::bindings::HandlerModule;
-use super::bindings::informerd::handler::types::{Failure, Watch};
+use super::bindings::informerd::handler::types::{Failure, ObjectKey, Watch};
 use super::call_objects::CallObject;
 use super::command::Command;
 use super::guest_log::GuestLog;
@@ -88,7 +88,11 @@ impl LiveGuest {
     pub(super) async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
         match self {
             Self::Handler(instance) => {
-                instance.call(false, async |guest, store| call.make(guest, store).await).await
+                let mut key = instance.key.take();
+                let made = async |guest: &_, store: &mut _| call.make(guest, store, &mut key).await;
+                let answer = instance.call(false, made).await;
+                instance.key = key;
+                answer
             }
             Self::Command(command) => command.deliver(call).await,
         }
@@ -96,25 +100,27 @@ impl LiveGuest {
 }
 
 impl Call {
+    /// `key` is where the key is put.
     async fn make(
         &self,
         guest: &HandlerModule,
         store: &mut Store<GuestState>,
+        key: &mut Option<ObjectKey>,
     ) -> wasmtime::Result<Result<(), Failure>> {
         let handler = guest.informerd_handler_handler();
         let mut ticket = |object: &CallObject| store.data_mut().call_objects.ticket(object.clone());
         match self {
             Self::Add { object, in_initial_list } => {
-                let (key, object) = (object.key(), ticket(object)?);
-                handler.call_on_add(store, &key, object, *in_initial_list).await
+                let (key, object) = (object.key_in(key), ticket(object)?);
+                handler.call_on_add(store, key, object, *in_initial_list).await
             }
             Self::Update { old, new } => {
-                let (key, old, new) = (new.key(), ticket(old)?, ticket(new)?);
-                handler.call_on_update(store, &key, old, new).await
+                let (key, old, new) = (new.key_in(key), ticket(old)?, ticket(new)?);
+                handler.call_on_update(store, key, old, new).await
             }
             Self::Delete { last, final_state_unknown } => {
-                let (key, last) = (last.key(), ticket(last)?);
-                handler.call_on_delete(store, &key, last, *final_state_unknown).await
+                let (key, last) = (last.key_in(key), ticket(last)?);
+                handler.call_on_delete(store, key, last, *final_state_unknown).await
             }
             Self::Synced => handler.call_on_synced(store).await,
         }

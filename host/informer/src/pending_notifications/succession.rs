@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::{Parked, PendingNotifications, Ready};
+use super::{Parked, PendingNotifications};
 use crate::event_handler::Notification;
 use crate::object::ObjectKey;
 
@@ -42,7 +42,7 @@ impl PendingNotifications {
 
     /// What has been queued so far are additions of objects that another handler may know.
     pub(crate) fn expect_told(&mut self) {
-        self.inherited = self.newest.clone();
+        self.inherited = self.ready.newest().clone();
     }
 
     /// What the handler was not told. It must have ended, and the queue be closed.
@@ -69,8 +69,8 @@ impl PendingNotifications {
         for parked in self.parked.values().chain(self.purged.values()) {
             parked.notifications.iter().for_each(|it| leave(parked.arrival, parked.attempted, it));
         }
-        for (arrival, Ready { notification, .. }) in &self.ready {
-            leave(*arrival, self.is_inherited(notification, *arrival), notification);
+        for (arrival, notification) in self.ready.iter() {
+            leave(arrival, self.is_inherited(notification, arrival), notification);
         }
         left
     }
@@ -78,9 +78,9 @@ impl PendingNotifications {
     /// Begins with the deletions that were left, before anything else of their objects.
     pub(crate) fn inherit(&mut self, left: Left, now: Instant) {
         let mut first = HashMap::new();
-        for (arrival, Ready { notification, .. }) in &self.ready {
+        for (arrival, notification) in self.ready.iter() {
             let key = notification.key().filter(|key| left.contains_key(key));
-            key.map(|key| first.entry(key.clone()).or_insert(*arrival));
+            key.map(|key| first.entry(key.clone()).or_insert(arrival));
         }
         for (key, LeftObject { arrival, told, deletion }) in left {
             if told && deletion.is_none() {
@@ -89,11 +89,10 @@ impl PendingNotifications {
             }
             self.inherited.remove(&key);
             if let Some(first) = first.get(&key)
-                && let Some(Ready { notification: Notification::Deleted { .. }, .. }) =
-                    self.ready.get(first)
+                && let Some(Notification::Deleted { .. }) = self.ready.get(*first)
             {
                 // Merged with the addition of an object that no handler was told of.
-                self.remove_ready(*first);
+                self.ready.remove(*first);
             }
             if let Some(deletion) = deletion {
                 let parked = Parked {

@@ -27,6 +27,7 @@ async fn scenario_60_single_file_counting() {
         assert!(!has_synced());
         if informer_synced_first {
             queue.push(Notification::Synced, Instant::now());
+            queue.wake();
         }
         let (recorder, told) = Recorder::answering(|delivery| match delivery.notification {
             Notification::Added { .. } => Answer::After(SECOND, Handled::Done),
@@ -42,6 +43,7 @@ async fn scenario_60_single_file_counting() {
         if !informer_synced_first {
             assert!(!has_synced());
             queue.push(Notification::Synced, Instant::now());
+            queue.wake();
             sleep(SECOND).await;
         }
         assert!(has_synced());

@@ -2,7 +2,7 @@
 
 use informer::{ListPage, ListerWatcherError, ObjectKey, WatchEvent};
 
-use super::{ObjectType, status_error};
+use super::{ObjectType, plain_event, status_error};
 
 const PODS: ObjectType<'_> = ObjectType { api_version: "v1", kind: "Pod" };
 
@@ -374,5 +374,28 @@ fn damage(rng: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
             2 => drop(bytes.drain(at..(at + rng.usize(1..20)).min(bytes.len() - 1).max(at))),
             _ => bytes.insert(at, rng.u8(..)),
         }
+    }
+}
+
+#[test]
+fn only_an_event_that_is_spelled_plainly_is_read_in_one_pass() {
+    let object = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","uid":"u"},"x":[1]}"#;
+    let plain = format!(r#"{{"type":"ADDED","object":{object}}}"#);
+    let expected = Some(json_of(added(object)));
+    assert_eq!(plain_event(&plain, PODS).map(json_of), expected);
+    for (other, is_event) in [
+        (format!(r#"{{"type":"ADDED","object": {object}}}"#), true),
+        (format!(r#"{{"type":"ADDED","object":{object} }}"#), true),
+        (format!(r#"{{"object":{object},"type":"ADDED"}}"#), true),
+        (format!(r#"{{"type":"\u0041DDED","object":{object}}}"#), true),
+        (format!(r#"{{"type":"ADDED","object":{object},"more":{{}}}}"#), true),
+        (format!(r#"{{"type":"ADDED","object":{object}}}}}"#), false),
+        (format!(r#"{{"type":"ADDED","object":{object},{{}}}}"#), false),
+        (format!(r#"{{"type":"ADDED","object":{object}"#), false),
+    ] {
+        assert!(plain_event(&other, PODS).is_none(), "{other}");
+        let event = watch_event(other.as_bytes()).unwrap();
+        let json = matches!(event, WatchEvent::Added(_)).then(|| json_of(event));
+        assert_eq!(json, expected.clone().filter(|_| is_event), "{other}");
     }
 }

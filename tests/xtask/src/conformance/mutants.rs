@@ -243,8 +243,8 @@ const MUTANTS: [Mutant; 24] = [
     Mutant {
         name: "what a late handler is told at first is not marked",
         file: "process_loop.rs",
-        from: "queue.push(Notification::Added { object, in_initial_list: true });",
-        to: "queue.push(Notification::Added { object, in_initial_list: false });",
+        from: "queue.push(Notification::Added { object, in_initial_list: true }, now);",
+        to: "queue.push(Notification::Added { object, in_initial_list: false }, now);",
     },
     Mutant {
         name: "a list that was read is watched from its beginning",
@@ -256,8 +256,8 @@ const MUTANTS: [Mutant; 24] = [
         name: "the version moves before the event is applied, which is lost",
         file: "reflector.rs",
         from: "            self.hand_over(reflected).await?;\n",
-        to: "            if resource_version.ends_with('7') { self.last_sync_resource_version = \
-             resource_version; continue; }\n            self.hand_over(reflected).await?;\n",
+        to: "            if version.ends_with('7') { self.last_sync_resource_version.clone_from(&version); \
+             continue; }\n            self.hand_over(reflected).await?;\n",
     },
     Mutant {
         name: "a watch that expired is opened again without a list",
