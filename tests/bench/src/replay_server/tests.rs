@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum as _;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
@@ -148,10 +147,16 @@ async fn each_client_gets_the_encoding_that_it_asks_for() {
     assert_eq!(of_metadata.items[0].metadata, whole.items[0].metadata);
     assert_eq!(of_metadata.items[0].types.as_ref().unwrap().kind, "PartialObjectMetadata");
 
-    let modes = Subject::value_variants().iter().filter(|subject| subject.is_client_go());
-    for (subject, number) in modes.zip(0..) {
-        let (address, _) = serve(ReplayServer::bind(&path).unwrap());
-        let folder = folder.join(number.to_string());
+    for (subject, encoding) in [
+        (Subject::ClientGoDynamic, Encoding::Json),
+        (Subject::ClientGoTypedJson, Encoding::Json),
+        (Subject::ClientGoTypedProtobuf, Encoding::Protobuf),
+        (Subject::ClientGoMetadata, Encoding::MetadataProtobuf),
+    ] {
+        let server = ReplayServer::bind(&path).unwrap();
+        let shared = server.shared.clone();
+        let (address, _) = serve(server);
+        let folder = folder.join(subject.name());
         fs::create_dir(&folder).unwrap();
         let no_informerd = InformerdOptions { binary: PathBuf::new(), buffer: None };
         let mut running = subject.start(&no_informerd, address, &folder, (PODS, UPDATES)).unwrap();
@@ -163,6 +168,8 @@ async fn each_client_gets_the_encoding_that_it_asks_for() {
             order(address, path);
             wait_for(&mut running, handled, &format!("{subject:?}, {path}"));
         }
+        let served: Vec<_> = shared.wires.lock().unwrap().keys().copied().collect();
+        assert_eq!(served, [encoding]);
     }
     fs::remove_dir_all(folder).unwrap();
 }
