@@ -94,7 +94,12 @@ where
     pin_mut!(events);
     let (mut listed, mut updated) = (0, 0);
     while let Some(event) = events.next().await {
-        match event? {
+        let event = match event {
+            // It lists again by itself.
+            Err(watcher::Error::WatchError(status)) if status.code == 410 => continue,
+            event => event?,
+        };
+        match event {
             watcher::Event::Init => listed = 0,
             watcher::Event::InitApply(_) => listed += 1,
             watcher::Event::InitDone => {

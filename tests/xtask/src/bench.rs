@@ -7,10 +7,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::setup::{Workspace, run};
+use crate::setup::{Workspace, add_wasm_target, run};
 
 /// The program knows the options, and builds what it measures.
 pub(crate) fn peers(workspace: &Workspace, options: &[&str]) -> Result<()> {
+    add_wasm_target()?;
     let bench = workspace.build_release_program("bench")?;
     run(Command::new(bench).args(options))
 }

@@ -98,7 +98,7 @@ pub(crate) fn add_wasm_target() -> Result<()> {
     if answer.status.success() && Path::new(libraries.trim()).is_dir() {
         return Ok(());
     }
-    println!("Adding {WASM_TARGET}, the Rust target that handlers are compiled for.");
+    eprintln!("Adding {WASM_TARGET}, the Rust target that handlers are compiled for.");
     rustup(&["target", "add", WASM_TARGET])
 }
 

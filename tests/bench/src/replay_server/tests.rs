@@ -1,31 +1,46 @@
-//! The server as kube's client sees it.
+//! The server as kube's client sees it, and client-go's informers.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::discovery::oneshot;
 use kube::{Client, ResourceExt};
 
 use super::*;
+use crate::encoding::encode;
 use crate::http_client;
-use crate::recording::RecordingPlan;
+use crate::recording::{RecordingPlan, unseen};
+use crate::subject::{InformerdOptions, RunningSubject, Subject};
 
 const PODS: usize = 25;
 const UPDATES: usize = 40;
 
 fn start(test: &str) -> (SocketAddr, Client) {
-    let name = format!("informerd-replay-{test}-{}.ndjson", std::process::id());
-    let path: PathBuf = std::env::temp_dir().join(name);
-    RecordingPlan { pods: PODS, updates: UPDATES, seed: 7 }.write_file(&path).unwrap();
+    let path = record(test);
     let server = ReplayServer::bind(&path).unwrap();
     // What is read later is read now.
     server.shared.wire(Encoding::Json).unwrap();
-    fs::remove_file(&path).unwrap();
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    serve(server)
+}
+
+/// Writes the recording into a folder of its own.
+fn record(test: &str) -> PathBuf {
+    let name = format!("informerd-replay-{test}-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("recording.ndjson");
+    RecordingPlan { pods: PODS, updates: UPDATES, seed: 7 }.write_file(&path).unwrap();
+    path
+}
+
+fn serve(server: ReplayServer) -> (SocketAddr, Client) {
     let address = server.address().unwrap();
     thread::spawn(|| server.serve());
     let config = kube::Config::new(format!("http://{address}").parse().unwrap());
@@ -130,4 +145,53 @@ async fn an_expired_watch_ends_and_the_last_state_is_listed() {
     assert_eq!(last.items.len(), first.items.len());
     let newest = last.items.iter().filter_map(|pod| pod.resource_version()).max();
     assert_eq!(newest.as_deref(), Some("1000068"));
+}
+
+#[tokio::test]
+async fn each_client_gets_the_encoding_that_it_asks_for() {
+    let path = record("encodings");
+    let folder = path.parent().unwrap();
+    encode(&path).unwrap();
+    let (address, client) = serve(ReplayServer::bind(&path).unwrap());
+    order(address, "/replay/release");
+
+    let whole = Api::<Pod>::all(client.clone()).list(&ListParams::default()).await.unwrap();
+    let of_metadata = Api::<PartialObjectMeta<Pod>>::all(client);
+    let of_metadata = of_metadata.list(&ListParams::default().limit(20)).await.unwrap();
+    assert_eq!(of_metadata.items.len(), 20);
+    assert_eq!(of_metadata.items[0].metadata, whole.items[0].metadata);
+    assert_eq!(of_metadata.items[0].types.as_ref().unwrap().kind, "PartialObjectMetadata");
+
+    for (subject, encoding) in [
+        (Subject::ClientGoDynamic, Encoding::Json),
+        (Subject::ClientGoTypedJson, Encoding::Json),
+        (Subject::ClientGoTypedProtobuf, Encoding::Protobuf),
+        (Subject::ClientGoMetadata, Encoding::MetadataProtobuf),
+    ] {
+        let server = ReplayServer::bind(&path).unwrap();
+        let shared = server.shared.clone();
+        let (address, _) = serve(server);
+        let folder = folder.join(subject.name());
+        fs::create_dir(&folder).unwrap();
+        let no_informerd = InformerdOptions { binary: PathBuf::new(), buffer: None };
+        let mut running = subject.start(&no_informerd, address, &folder, (PODS, UPDATES)).unwrap();
+        for (path, handled) in [
+            ("/replay/release", PODS),
+            ("/replay/updates", PODS + UPDATES),
+            ("/replay/expire", PODS + UPDATES + unseen(PODS)),
+        ] {
+            order(address, path);
+            wait_for(&mut running, handled, &format!("{subject:?}, {path}"));
+        }
+        let served: Vec<_> = shared.wires.lock().unwrap().keys().copied().collect();
+        assert_eq!(served, [encoding]);
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+fn wait_for(running: &mut RunningSubject, handled: usize, when: &str) {
+    let begin = Instant::now();
+    while running.counts().unwrap().delivered < handled as u64 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{when}");
+    }
 }
