@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::guest::host_bugs;
-use crate::handlers::{HandlerRegistry, HandlerState};
+use crate::handlers::{HandlerRegistry, HandlerState, HandlerStatus};
 
 /// A registry that reads the handlers' and informers' state.
 pub(crate) fn registry(handlers: Arc<HandlerRegistry>) -> Registry {
@@ -89,7 +90,24 @@ impl Collector for HandlersCollector {
         each("handler_merged", "Notifications merged", Count, &|i| at(i).counts.merged)?;
         each("handler_forgotten", "Dead letters of deleted objects given up", Count, &|i| {
             at(i).counts.forgotten
-        })
+        })?;
+
+        let help = "How long notifications waited for their handler, those of initial lists apart";
+        let mut waits = encoder.encode_descriptor(
+            "handler_delivery_wait",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for HandlerStatus { name, counts, .. } in &handlers {
+            let buckets: Vec<(f64, u64)> = counts.waits.buckets().collect();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let sum = counts.waits.sum().as_secs_f64();
+            let labels = [("handler", name.as_str())];
+            let mut series = waits.encode_family(&labels)?;
+            series.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
     }
 }
 

@@ -60,7 +60,8 @@ impl DeltaFifo {
         let key = object.key.clone();
         let deltas = self.items.entry(key.clone()).or_insert_with(|| {
             self.queue.push_back(key);
-            Deltas::new()
+            // Of most objects only one is ever queued.
+            Deltas::with_capacity(1)
         });
         deltas.push_back(delta(object));
         merge_deletions(deltas);
@@ -172,6 +173,10 @@ impl Queue for DeltaFifo {
             self.initial_population_count += usize::from(in_initial_list);
             self.add_if_not_present(key, deltas);
         }
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
+            // A list has passed.
+            (self.items, self.queue) = Default::default();
+        }
         Popped::Processed(processed)
     }
 
@@ -195,6 +200,9 @@ impl Queue for DeltaFifo {
         self.closed
     }
 }
+
+/// Room for so many objects is kept while none is queued.
+const KEPT_CAPACITY: usize = 4096;
 
 /// Two deletions in a row are one: the one that knows the final state, else the older.
 fn merge_deletions(deltas: &mut Deltas) {

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::object::{Object, ObjectKey};
+use crate::object_store::ObjectStore;
 
 /// Derives the values under which an object is found: none, one or several. Must be pure.
 /// An error or a panic leaves the object out of this index and is counted.
@@ -57,14 +58,18 @@ pub struct Lister(Arc<RwLock<Cache>>);
 
 #[derive(Default)]
 struct Cache {
-    objects: HashMap<ObjectKey, Arc<Object>>,
+    /// They are the namespace index, too.
+    objects: ObjectStore,
     indices: HashMap<String, Index>,
     resource_version: String,
 }
 
 struct Index {
     index_func: IndexFunc,
-    keys_by_value: HashMap<String, HashSet<ObjectKey>>,
+    keys_by_value: HashMap<Arc<str>, HashSet<ObjectKey>>,
+    /// The other way round: the function is asked once for each state of an object, and not again
+    /// when the state is an old one, which may be compressed.
+    values_by_key: HashMap<ObjectKey, Box<[Arc<str>]>>,
     /// Objects that are left out because the function failed.
     failed: HashSet<ObjectKey>,
 }
@@ -72,11 +77,7 @@ struct Index {
 impl Indexer {
     /// An empty cache with the namespace index.
     pub fn new() -> Self {
-        let by_namespace: IndexFunc =
-            Arc::new(|object| Ok(vec![object.key.namespace().unwrap_or_default().to_owned()]));
-        let mut cache = Cache::default();
-        cache.indices.insert(NAMESPACE_INDEX.to_owned(), Index::new(by_namespace));
-        Self(Arc::new(RwLock::new(cache)))
+        Self(Arc::default())
     }
 
     /// A reading end.
@@ -119,12 +120,11 @@ impl Indexer {
         let Transaction(mut cache) = self.transaction();
         let cache = &mut *cache;
         cache.resource_version = resource_version;
-        let new = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let old = std::mem::replace(&mut cache.objects, new);
+        let old = std::mem::replace(&mut cache.objects, objects.into_iter().collect());
         for (name, index) in &mut cache.indices {
-            index.rebuild(name, &cache.objects);
+            index.rebuild(name, &old, &cache.objects);
         }
-        old
+        old.iter().map(|object| (object.key.clone(), object.clone())).collect()
     }
 
     /// Notes that nothing happened up to this version (a bookmark, or the end of a list).
@@ -135,11 +135,11 @@ impl Indexer {
     /// Adds an index, over the objects that are there too.
     pub fn add_index(&mut self, name: &str, index_func: IndexFunc) -> Result<(), IndexError> {
         let Transaction(mut cache) = self.transaction();
-        if cache.indices.contains_key(name) {
+        if name == NAMESPACE_INDEX || cache.indices.contains_key(name) {
             return Err(IndexError::Exists(name.to_owned()));
         }
         let mut index = Index::new(index_func);
-        index.rebuild(name, &cache.objects);
+        index.rebuild(name, &ObjectStore::default(), &cache.objects);
         cache.indices.insert(name.to_owned(), index);
         Ok(())
     }
@@ -171,9 +171,8 @@ impl Transaction<'_> {
         if let Some(resource_version) = deleted_at {
             self.0.reached(resource_version);
         }
-        let old = self.0.objects.remove(key);
-        self.0.reindex(key, old.as_deref(), None);
-        old
+        self.0.reindex(key, None);
+        self.0.objects.remove(key)
     }
 }
 
@@ -185,7 +184,7 @@ impl Lister {
 
     /// Whether there is an object with this key.
     pub fn contains(&self, key: &ObjectKey) -> bool {
-        self.read().objects.contains_key(key)
+        self.read().objects.get(key).is_some()
     }
 
     /// All objects.
@@ -196,13 +195,13 @@ impl Lister {
     /// All objects, and the version that the cache is at with exactly these.
     pub fn snapshot(&self) -> (Vec<Arc<Object>>, String) {
         let cache = self.read();
-        (cache.objects.values().cloned().collect(), cache.resource_version.clone())
+        (cache.objects.iter().cloned().collect(), cache.resource_version.clone())
     }
 
     /// The objects whose key passes the filter.
     pub fn objects_where(&self, filter: impl Fn(&ObjectKey) -> bool) -> Vec<Arc<Object>> {
         let cache = self.read();
-        cache.objects.values().filter(|object| filter(&object.key)).cloned().collect()
+        cache.objects.iter().filter(|object| filter(&object.key)).cloned().collect()
     }
 
     /// How many objects there are.
@@ -217,7 +216,7 @@ impl Lister {
 
     /// Bytes of JSON in the cache. Visits every object.
     pub fn json_bytes(&self) -> usize {
-        self.read().objects.values().map(|object| object.json.len()).sum()
+        self.read().objects.iter().map(|object| object.json.len()).sum()
     }
 
     /// The version that the cache is at: everything up to it has been applied. Empty at first.
@@ -228,9 +227,7 @@ impl Lister {
     /// The objects under this value of this index.
     pub fn by_index(&self, name: &str, value: &str) -> Result<Vec<Arc<Object>>, IndexError> {
         let cache = self.read();
-        let keys = cache.index(name)?.keys_by_value.get(value);
-        let objects = keys.into_iter().flatten().filter_map(|key| cache.objects.get(key).cloned());
-        Ok(objects.collect())
+        Ok(cache.under(name, value)?.into_iter().cloned().collect())
     }
 
     /// The objects that this index finds under any of the values that it has for `object`, each once.
@@ -238,6 +235,9 @@ impl Lister {
     ///
     /// client-go: `Indexer.Index`.
     pub fn index(&self, name: &str, object: &Object) -> Result<Vec<Arc<Object>>, IndexError> {
+        if name == NAMESPACE_INDEX {
+            return self.by_index(name, object.key.namespace().unwrap_or_default());
+        }
         let cache = self.read();
         let index = cache.index(name)?;
         let values = index.values_of(Some(object)).map_err(|reason| IndexError::NoValues {
@@ -245,7 +245,7 @@ impl Lister {
             key: object.key.clone(),
             reason,
         })?;
-        let keys = values.iter().filter_map(|value| index.keys_by_value.get(value)).flatten();
+        let keys = values.iter().filter_map(|value| index.keys_by_value.get(&**value)).flatten();
         let keys: HashSet<&ObjectKey> = keys.collect();
         Ok(keys.into_iter().filter_map(|key| cache.objects.get(key).cloned()).collect())
     }
@@ -253,20 +253,26 @@ impl Lister {
     /// The keys under this value of this index, sorted.
     pub fn index_keys(&self, name: &str, value: &str) -> Result<Vec<ObjectKey>, IndexError> {
         let cache = self.read();
-        let keys = cache.index(name)?.keys_by_value.get(value);
-        Ok(keys.into_iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect())
+        let keys = cache.under(name, value)?.into_iter().map(|object| object.key.clone());
+        Ok(keys.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// All values of this index that have at least one object, sorted.
     pub fn index_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
         let cache = self.read();
-        let values = cache.index(name)?.keys_by_value.keys();
-        Ok(values.cloned().collect::<BTreeSet<_>>().into_iter().collect())
+        let values: BTreeSet<&str> = match name {
+            NAMESPACE_INDEX => cache.objects.namespaces().collect(),
+            name => cache.index(name)?.keys_by_value.keys().map(|value| &**value).collect(),
+        };
+        Ok(values.into_iter().map(str::to_owned).collect())
     }
 
     /// How many objects this index leaves out because its function failed on them.
     pub fn index_failures(&self, name: &str) -> Result<usize, IndexError> {
-        Ok(self.read().index(name)?.failed.len())
+        match name {
+            NAMESPACE_INDEX => Ok(0),
+            name => Ok(self.read().index(name)?.failed.len()),
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Cache> {
@@ -279,6 +285,14 @@ impl Cache {
         self.indices.get(name).ok_or_else(|| IndexError::Unknown(name.to_owned()))
     }
 
+    fn under(&self, name: &str, value: &str) -> Result<Vec<&Arc<Object>>, IndexError> {
+        if name == NAMESPACE_INDEX {
+            return Ok(self.objects.of_namespace(value).collect());
+        }
+        let keys = self.index(name)?.keys_by_value.get(value).into_iter().flatten();
+        Ok(keys.filter_map(|key| self.objects.get(key)).collect())
+    }
+
     /// An object without a version, since a server or a transform left it out, says nothing of it.
     fn reached(&mut self, resource_version: &str) {
         if !resource_version.is_empty() {
@@ -287,36 +301,41 @@ impl Cache {
     }
 
     fn store(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        let old = self.objects.insert(object.key.clone(), object.clone());
-        self.reindex(&object.key, old.as_deref(), Some(&object));
-        old
+        self.reindex(&object.key, Some(&object));
+        self.objects.insert(object)
     }
 
-    fn reindex(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
+    fn reindex(&mut self, key: &ObjectKey, new: Option<&Object>) {
         for (name, index) in &mut self.indices {
-            index.reindex(name, key, old, new);
+            index.reindex(name, key, new);
         }
     }
 }
 
 impl Index {
     fn new(index_func: IndexFunc) -> Self {
-        Self { index_func, keys_by_value: HashMap::new(), failed: HashSet::new() }
-    }
-
-    /// Anew, over these objects.
-    fn rebuild(&mut self, name: &str, objects: &HashMap<ObjectKey, Arc<Object>>) {
-        self.keys_by_value.clear();
-        self.failed.retain(|key| objects.contains_key(key));
-        for (key, object) in objects {
-            self.reindex(name, key, None, Some(object));
+        Self {
+            index_func,
+            keys_by_value: HashMap::new(),
+            values_by_key: HashMap::new(),
+            failed: HashSet::new(),
         }
     }
 
-    fn reindex(&mut self, name: &str, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
-        let old_values = self.values_of(old).unwrap_or_default();
-        let new_values = self.values_of(new);
-        match &new_values {
+    /// Over the new objects instead of the old ones.
+    fn rebuild(&mut self, name: &str, old: &ObjectStore, new: &ObjectStore) {
+        for object in old.iter().filter(|object| new.get(&object.key).is_none()) {
+            self.reindex(name, &object.key, None);
+        }
+        let is_there = |it: &Arc<Object>| old.get(&it.key).is_some_and(|old| Arc::ptr_eq(old, it));
+        for object in new.iter().filter(|object| !is_there(object)) {
+            self.reindex(name, &object.key, Some(object));
+        }
+    }
+
+    fn reindex(&mut self, name: &str, key: &ObjectKey, new: Option<&Object>) {
+        let values = self.values_of(new);
+        match &values {
             Ok(_) => _ = self.failed.remove(key),
             Err(reason) => {
                 if self.failed.insert(key.clone()) {
@@ -324,11 +343,12 @@ impl Index {
                 }
             }
         }
-        let new_values = new_values.unwrap_or_default();
-        if old_values == new_values {
+        let values = values.unwrap_or_default();
+        let is_same = |old: &[Arc<str>]| old.iter().map(|old| &**old).eq(&values);
+        if self.values_by_key.get(key).map_or(values.is_empty(), |old| is_same(old)) {
             return;
         }
-        for value in old_values {
+        for value in self.values_by_key.remove(key).into_iter().flatten() {
             if let Some(keys) = self.keys_by_value.get_mut(&value) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -336,9 +356,20 @@ impl Index {
                 }
             }
         }
-        for value in new_values {
-            self.keys_by_value.entry(value).or_default().insert(key.clone());
+        if values.is_empty() {
+            return;
         }
+        let values: Box<[Arc<str>]> = values.into_iter().map(|it| self.shared(it)).collect();
+        for value in &values {
+            self.keys_by_value.entry(value.clone()).or_default().insert(key.clone());
+        }
+        self.values_by_key.insert(key.clone(), values);
+    }
+
+    /// The value that is there already, if it is.
+    fn shared(&self, value: String) -> Arc<str> {
+        let there = self.keys_by_value.get_key_value(&*value);
+        there.map_or_else(|| value.into(), |(value, _)| value.clone())
     }
 
     /// A panic is an error: the function is pure, so calling it again would not help.

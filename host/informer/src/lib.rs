@@ -14,28 +14,35 @@
 #![warn(missing_docs)]
 
 mod object;
+mod json;
+mod dictionary;
 mod lister_watcher;
 mod pager;
 mod backoff;
 mod reflector;
+mod compactor;
 mod process_loop;
 mod queue;
 mod delta_fifo;
 mod real_fifo;
 mod indexer;
+mod object_store;
 mod shared_processor;
 mod processor_listener;
 mod pending_notifications;
+mod delivery_waits;
 mod event_handler;
 mod filtering_resource_event_handler;
 mod shared_informer;
 mod shared_informer_factory;
 mod status;
 
+pub use delivery_waits::DeliveryWaits;
 pub use delta_fifo::DeltaFifo;
 pub use event_handler::{Delivery, Handled, Notification, ResourceEventHandler};
 pub use filtering_resource_event_handler::FilteringResourceEventHandler;
 pub use indexer::{IndexError, IndexFunc, Indexer, Lister, NAMESPACE_INDEX, Transaction};
+pub use json::{Json, JsonText, UnreadableJson};
 pub use lister_watcher::{
     ListOptions, ListPage, ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions,
 };

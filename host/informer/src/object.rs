@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::json::Json;
+
 /// `namespace/name`, or `name` for a cluster-scoped object. Cheap to clone.
 ///
 /// client-go: `MetaNamespaceKeyFunc`.
@@ -59,8 +61,8 @@ pub struct Object {
     pub uid: Box<str>,
     /// The server's name for this state; opaque, compared for equality only; may be empty.
     pub resource_version: Box<str>,
-    /// The object as JSON text, in the server's spelling.
-    pub json: Box<str>,
+    /// The whole object.
+    pub json: Json,
 }
 
 impl fmt::Debug for Object {

@@ -30,12 +30,12 @@ pub(crate) struct List {
 
 /// Lists everything at `resource_version`, in pages of `limit`. If a later page has expired,
 /// everything is asked for once more without pages; if that expires too, it is an error. `on_page`
-/// is told how many objects have been read so far.
+/// adds the objects of a page to those of the pages before.
 pub(crate) async fn list<L: ListerWatcher>(
     lister_watcher: &L,
     resource_version: &str,
     limit: Option<u32>,
-    mut on_page: impl FnMut(usize),
+    mut on_page: impl FnMut(Vec<Arc<Object>>, &mut Vec<Arc<Object>>),
 ) -> Result<List, ListerWatcherError> {
     let first =
         ListOptions { resource_version: resource_version.to_owned(), limit, continue_token: None };
@@ -58,11 +58,10 @@ pub(crate) async fn list<L: ListerWatcher>(
         if options.continue_token.is_none() {
             list.resource_version = resource_version;
         }
-        list.objects.extend(objects);
+        on_page(objects, &mut list.objects);
         list.left_out.others |= rejected.len() > rejected_keys.len();
         list.left_out.keys.extend(rejected_keys);
         list.rejected.extend(rejected);
-        on_page(list.objects.len());
         match continue_token.filter(|token| !token.is_empty()) {
             None => return Ok(list),
             Some(token) => {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::delivery_waits::DeliveryWaits;
 use crate::event_handler::{Delivery, Handled, Notification};
 use crate::object::ObjectKey;
 
@@ -56,6 +57,10 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait that a handler can ask for: a day. Beyond it, times would not be representable.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Room for so many objects is kept while none is queued: an idle handler costs the same however many
+/// objects there are.
+const KEPT_CAPACITY: usize = 4096;
+
 /// What the listener's task should do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -70,7 +75,7 @@ pub(crate) enum Next {
 pub(crate) struct PendingNotifications {
     policy: DeliveryPolicy,
     /// By arrival.
-    ready: BTreeMap<u64, Notification>,
+    ready: BTreeMap<u64, Ready>,
     /// The newest entry of each object in `ready`.
     newest: HashMap<ObjectKey, u64>,
     ready_bytes: usize,
@@ -107,6 +112,14 @@ pub struct DeliveryCounts {
     /// Dead letters of deleted objects that were given up, the oldest first, above
     /// [`GONE_DEAD_LETTERS_MAX`].
     pub forgotten: u64,
+    /// How long they waited.
+    pub waits: DeliveryWaits,
+}
+
+struct Ready {
+    notification: Notification,
+    /// When it was queued, or the first that merged into it.
+    since: Instant,
 }
 
 struct Delivering {
@@ -122,6 +135,7 @@ impl AddAssign for DeliveryCounts {
         self.failed += other.failed;
         self.merged += other.merged;
         self.forgotten += other.forgotten;
+        self.waits += other.waits;
     }
 }
 
@@ -150,7 +164,7 @@ impl PendingNotifications {
     }
 
     /// Takes a notification in; false if the listener is closed.
-    pub(crate) fn push(&mut self, notification: Notification) -> bool {
+    pub(crate) fn push(&mut self, notification: Notification, now: Instant) -> bool {
         if self.closed {
             return false;
         }
@@ -162,8 +176,8 @@ impl PendingNotifications {
         let over = self.ready.len() >= self.policy.buffer_max
             || self.ready_bytes >= self.policy.buffer_bytes_max;
         match self.newest.get(&key).copied().filter(|_| over) {
-            Some(arrival) => self.merge_ready(arrival, notification),
-            None => self.insert_ready(self.arrivals, notification),
+            Some(arrival) => self.merge_ready(arrival, notification, now),
+            None => self.insert_ready(self.arrivals, Ready { notification, since: now }),
         }
         true
     }
@@ -181,7 +195,7 @@ impl PendingNotifications {
             if self.ready.is_empty() {
                 break;
             }
-            if let Some(delivery) = self.next_ready() {
+            if let Some(delivery) = self.next_ready(now) {
                 return Next::Deliver(delivery);
             }
         }
@@ -228,11 +242,11 @@ impl PendingNotifications {
     }
 
     /// Another `Synced` after everything that is queued, unless one is to come anyway.
-    pub(crate) fn sync_again(&mut self) {
+    pub(crate) fn sync_again(&mut self, now: Instant) {
         let delivering = self.delivering.as_ref().map(|it| &it.delivery.notification);
         let comes = self.synced.is_some() || delivering == Some(&Notification::Synced);
         if self.has_synced && !comes {
-            self.push(Notification::Synced);
+            self.push(Notification::Synced, now);
         }
     }
 
@@ -256,27 +270,33 @@ impl PendingNotifications {
         self.ready.len() + due.map(|parked| parked.notifications.len()).sum::<usize>() + delivering
     }
 
-    fn insert_ready(&mut self, arrival: u64, notification: Notification) {
-        self.ready_bytes += notification.bytes();
-        if let Some(key) = notification.key() {
+    fn insert_ready(&mut self, arrival: u64, ready: Ready) {
+        self.ready_bytes += ready.notification.bytes();
+        if let Some(key) = ready.notification.key() {
             self.newest.insert(key.clone(), arrival);
         }
-        self.ready.insert(arrival, notification);
+        self.ready.insert(arrival, ready);
     }
 
-    fn remove_ready(&mut self, arrival: u64) -> Option<Notification> {
-        let notification = self.ready.remove(&arrival)?;
-        self.ready_bytes -= notification.bytes();
-        if let Some(key) = notification.key()
+    fn remove_ready(&mut self, arrival: u64) -> Option<Ready> {
+        let ready = self.ready.remove(&arrival)?;
+        self.ready_bytes -= ready.notification.bytes();
+        if let Some(key) = ready.notification.key()
             && self.newest.get(key) == Some(&arrival)
         {
             self.newest.remove(key);
         }
-        Some(notification)
+        if self.ready.is_empty() && self.newest.capacity() > KEPT_CAPACITY {
+            // Every object was queued: a list, or a handler that joined or was behind.
+            self.newest = HashMap::new();
+        }
+        Some(ready)
     }
 
-    fn merge_ready(&mut self, arrival: u64, notification: Notification) {
-        let Some(waiting) = self.remove_ready(arrival) else { return };
+    fn merge_ready(&mut self, arrival: u64, notification: Notification, now: Instant) {
+        let Some(Ready { notification: waiting, since }) = self.remove_ready(arrival) else {
+            return;
+        };
         let attempted = self.is_inherited(&waiting, arrival);
         match merge(waiting, notification, attempted) {
             Merged::Into(merged) => {
@@ -284,26 +304,29 @@ impl PendingNotifications {
                     // It is owed by itself now.
                     self.inherited.remove(&last.key);
                 }
-                self.insert_ready(arrival, merged);
+                self.insert_ready(arrival, Ready { notification: merged, since });
             }
             Merged::Cancelled => {}
             Merged::Apart(waiting, notification) => {
-                self.insert_ready(arrival, waiting);
-                return self.insert_ready(self.arrivals, notification);
+                self.insert_ready(arrival, Ready { notification: waiting, since });
+                return self.insert_ready(self.arrivals, Ready { notification, since: now });
             }
         }
         self.counts.merged += 1;
     }
 
     /// The next notification in order, unless its object is parked: then it merges there.
-    fn next_ready(&mut self) -> Option<Delivery> {
+    fn next_ready(&mut self, now: Instant) -> Option<Delivery> {
         let arrival = *self.ready.first_key_value()?.0;
-        let notification = self.remove_ready(arrival)?;
+        let Ready { notification, since } = self.remove_ready(arrival)?;
         let key = notification.key()?.clone();
         if let Some(told) = self.purged.remove(&key) {
             self.parked.insert(key.clone(), told);
         }
         let Some(parked) = self.parked.get_mut(&key) else {
+            if !matches!(notification, Notification::Added { in_initial_list: true, .. }) {
+                self.counts.waits.record(now.duration_since(since));
+            }
             return Some(self.start(arrival, notification, 1, VecDeque::new()));
         };
         self.counts.merged += u64::from(parked.append(notification));
@@ -339,6 +362,9 @@ impl PendingNotifications {
     ) -> Delivery {
         if let Some(key) = notification.key() {
             self.inherited.remove(key);
+        }
+        if self.inherited.is_empty() && self.inherited.capacity() > KEPT_CAPACITY {
+            self.inherited = HashMap::new();
         }
         let delivery = Delivery { notification, attempt };
         self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });

@@ -238,11 +238,12 @@ impl<Q: Queue> ProcessLoop<Q> {
     ///
     /// client-go: `AddEventHandler` on a started informer (SI-10).
     fn join(&mut self, queue: ListenerQueue, resync_period: Option<Duration>) {
+        let now = Instant::now();
         for object in self.indexer.lister().list() {
-            queue.push(Notification::Added { object, in_initial_list: true });
+            queue.push(Notification::Added { object, in_initial_list: true }, now);
         }
         if *self.has_synced.borrow() {
-            queue.push(Notification::Synced);
+            queue.push(Notification::Synced, now);
         }
         self.shared_processor.add_listener(queue, resync_period);
     }

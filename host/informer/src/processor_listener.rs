@@ -58,8 +58,8 @@ impl ListenerQueue {
     }
 
     /// Takes a notification in; false if the listener is closed.
-    pub(crate) fn push(&self, notification: Notification) -> bool {
-        let open = self.pending().push(notification);
+    pub(crate) fn push(&self, notification: Notification, now: Instant) -> bool {
+        let open = self.pending().push(notification, now);
         self.0.changed.notify_one();
         open
     }

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::backoff::Backoff;
+use crate::compactor::Compactor;
+use crate::indexer::Lister;
 use crate::lister_watcher::{ListerWatcher, ListerWatcherError, WatchEvent, WatchOptions};
 use crate::object::{Object, ObjectKey};
 use crate::pager::{self, List, PAGE_SIZE};
@@ -43,6 +45,14 @@ pub(crate) enum Reflected {
 }
 
 impl Reflected {
+    /// What it is about; none if it is about all objects.
+    fn object(&self) -> Option<&Arc<Object>> {
+        match self {
+            Self::Added(object) | Self::Updated(object) | Self::Deleted(object) => Some(object),
+            Self::Replaced { .. } | Self::Bookmark { .. } => None,
+        }
+    }
+
     /// Everything up to this version is seen with it.
     pub(crate) fn resource_version(&self) -> &str {
         match self {
@@ -65,6 +75,7 @@ pub(crate) struct Reflector<L: ListerWatcher> {
     reflected: mpsc::Sender<Reflected>,
     status: watch::Sender<ReflectorStatus>,
     counters: Arc<InformerCounters>,
+    compaction: Option<Compaction>,
     backoff: Backoff,
     /// Everything up to here has been handed over; empty at first.
     last_sync_resource_version: String,
@@ -78,6 +89,13 @@ pub(crate) struct Reflector<L: ListerWatcher> {
     in_doubt: bool,
     /// When a list was complete for the last time.
     listed_at: Instant,
+}
+
+/// Makes small what the reflector saw, and need not be as it is.
+pub(crate) struct Compaction {
+    pub(crate) compactor: Arc<Compactor>,
+    /// The cache that it will come to.
+    pub(crate) known_objects: Lister,
 }
 
 /// The process loop is gone, or a request failed.
@@ -98,12 +116,14 @@ impl<L: ListerWatcher> Reflector<L> {
         reflected: mpsc::Sender<Reflected>,
         status: watch::Sender<ReflectorStatus>,
         counters: Arc<InformerCounters>,
+        compaction: Option<Compaction>,
     ) -> Self {
         Self {
             lister_watcher,
             reflected,
             status,
             counters,
+            compaction,
             backoff: Backoff::new(),
             last_sync_resource_version: String::new(),
             is_last_version_unavailable: false,
@@ -184,10 +204,21 @@ impl<L: ListerWatcher> Reflector<L> {
         resource_version: &str,
         limit: Option<u32>,
     ) -> Result<List, ListerWatcherError> {
-        let listed = |listed| {
-            self.status.send_modify(|status| status.listed = listed);
+        let on_page = |objects: Vec<Arc<Object>>, listed: &mut Vec<Arc<Object>>| {
+            listed.extend(objects.into_iter().map(|object| self.listed(object)));
+            self.status.send_modify(|status| status.listed = listed.len());
         };
-        pager::list(&self.lister_watcher, resource_version, limit, listed).await
+        pager::list(&self.lister_watcher, resource_version, limit, on_page).await
+    }
+
+    /// An object of a list, as it is to be kept until the list is complete.
+    fn listed(&self, object: Arc<Object>) -> Arc<Object> {
+        match &self.compaction {
+            Some(Compaction { compactor, known_objects }) => {
+                compactor.admit_listed(object, known_objects)
+            }
+            None => object,
+        }
     }
 
     /// A complete list was read.
@@ -275,6 +306,7 @@ impl<L: ListerWatcher> Reflector<L> {
             match event? {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     rejected.remove(&object.key);
+                    let object = self.listed(object);
                     if objects.insert(object.key.clone(), object).is_none() {
                         deadline = Instant::now() + WATCH_LIST_STALLED_AFTER;
                         self.status.send_modify(|status| status.listed = objects.len());
@@ -399,6 +431,9 @@ impl<L: ListerWatcher> Reflector<L> {
                 }
             };
             ordered |= !may_be_initial;
+            if let (Some(compaction), Some(object)) = (&self.compaction, reflected.object()) {
+                compaction.compactor.admit(object);
+            }
             self.hand_over(reflected).await?;
             if ordered && !resource_version.is_empty() {
                 self.last_sync_resource_version = resource_version;

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::compactor::Compactor;
 use crate::delta_fifo::DeltaFifo;
 use crate::event_handler::ResourceEventHandler;
 use crate::indexer::{IndexError, IndexFunc, Indexer, Lister};
@@ -23,7 +24,7 @@ use crate::process_loop::{Command, ProcessLoop};
 use crate::processor_listener::{self, ListenerQueue};
 use crate::queue::{Queue, QueueKind, TransformFunc};
 use crate::real_fifo::{RealFifo, RealFifoOptions};
-use crate::reflector::{REFLECTED_MAX, Reflector};
+use crate::reflector::{Compaction, REFLECTED_MAX, Reflector};
 use crate::shared_processor::SharedProcessor;
 use crate::status::{InformerCounters, ReflectorStatus};
 
@@ -95,16 +96,28 @@ impl SharedInformer {
         options: SharedInformerOptions,
     ) -> SharedInformer {
         let SharedInformerOptions { queue, transform } = options;
+        let compactor = Arc::new(Compactor::new());
+        // What a transform makes of an object is what stays; so that is where it is compressed.
+        let (transform, compactor) = match transform {
+            Some(transform) => (Some(compacting(transform, compactor)), None),
+            None => (None, Some(compactor)),
+        };
         match queue {
-            QueueKind::Delta => Self::start_with(lister_watcher, DeltaFifo::new(transform)),
+            QueueKind::Delta => {
+                Self::start_with(lister_watcher, DeltaFifo::new(transform), compactor)
+            }
             QueueKind::InOrder => {
                 let queue = RealFifo::new(RealFifoOptions::default(), transform);
-                Self::start_with(lister_watcher, queue)
+                Self::start_with(lister_watcher, queue, compactor)
             }
         }
     }
 
-    fn start_with<L: ListerWatcher, Q: Queue>(lister_watcher: L, queue: Q) -> SharedInformer {
+    fn start_with<L: ListerWatcher, Q: Queue>(
+        lister_watcher: L,
+        queue: Q,
+        compactor: Option<Arc<Compactor>>,
+    ) -> SharedInformer {
         let (reflected_tx, reflected_rx) = mpsc::channel(REFLECTED_MAX);
         let (commands_tx, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (status_tx, status) = watch::channel(ReflectorStatus::default());
@@ -113,7 +126,10 @@ impl SharedInformer {
         let indexer = Indexer::new();
         let lister = indexer.lister();
 
-        let reflector = Reflector::new(lister_watcher, reflected_tx, status_tx, counters.clone());
+        let known_objects = lister.clone();
+        let compaction = compactor.map(|compactor| Compaction { compactor, known_objects });
+        let reflector =
+            Reflector::new(lister_watcher, reflected_tx, status_tx, counters.clone(), compaction);
         let process_loop = ProcessLoop {
             reflected: reflected_rx,
             commands: commands_rx,
@@ -218,6 +234,10 @@ impl SharedInformer {
     pub(crate) fn downgrade(&self) -> WeakInformer {
         WeakInformer(Arc::downgrade(&self.0))
     }
+}
+
+fn compacting(transform: TransformFunc, compactor: Arc<Compactor>) -> TransformFunc {
+    Arc::new(move |object| transform(object).inspect(|object| compactor.admit(object)))
 }
 
 /// Handlers and indices that may be waiting to join.

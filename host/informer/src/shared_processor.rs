@@ -72,9 +72,10 @@ impl SharedProcessor {
     /// Tells everybody, or with `is_sync` (old and new are the same state) those whose resync is
     /// due. Forgets the listeners that have been closed.
     pub(crate) fn distribute(&mut self, notification: &Notification, is_sync: bool) {
+        let now = Instant::now();
         self.listeners.retain(|listener| {
             let concerned = !is_sync || listener.resync.as_ref().is_some_and(|it| it.syncing);
-            !concerned || listener.queue.push(notification.clone())
+            !concerned || listener.queue.push(notification.clone(), now)
         });
     }
 

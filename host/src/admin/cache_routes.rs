@@ -64,11 +64,13 @@ pub(super) async fn get(
     let mut looked_at = Vec::new();
     for (resource, informer) in of_kind {
         if let Some(object) = informer.lister().get(&key) {
-            let json = RawValue::from_string(object.json.to_string());
-            let object = json.map_err(|error| {
-                let problem = format!("{key} is cached, and not as JSON: {error}");
+            let broken = |problem: String| {
+                let problem = format!("{key} is cached, and not as JSON: {problem}");
                 Refusal::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, problem)
-            })?;
+            };
+            let json = object.json.text().map_err(|error| broken(error.to_string()))?;
+            let object = RawValue::from_string(json.into_string());
+            let object = object.map_err(|error| broken(error.to_string()))?;
             return Ok(Json(CachedObject {
                 resource: resource.to_string(),
                 api_version: found.api_version.clone(),

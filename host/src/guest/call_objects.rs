@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use informer::Object;
+use informer::{JsonText, Object, UnreadableJson};
 use kube::core::ApiResource;
 
 use super::bindings::informerd::handler::types::ObjectKey;
@@ -37,6 +37,9 @@ pub(super) struct CallObjects {
     next_ticket: u32,
     /// In the order in which tickets were given.
     given: Vec<(u32, CallObject)>,
+    /// The JSON that was read last, and its ticket: guests read one value after the other, and it may
+    /// have been compressed. No more than one, so that tickets cost no memory.
+    read_last: Option<(u32, JsonText)>,
 }
 
 impl CallObjects {
@@ -60,13 +63,29 @@ impl CallObjects {
     /// The call has returned.
     pub(super) fn clear(&mut self) {
         self.given.clear();
+        self.read_last = None;
     }
 
     pub(super) fn get(&self, ticket: u32) -> Result<&CallObject, CallError> {
         Ok(&self.given[self.position(ticket)?].1)
     }
 
+    /// The object's JSON.
+    pub(super) fn json(&mut self, ticket: u32) -> Result<&str, CallError> {
+        let last = self.read_last.take().filter(|(last, _)| *last == ticket);
+        let text = match last {
+            Some((_, text)) => text,
+            None => {
+                let object = &self.get(ticket)?.object;
+                object.json.text().map_err(|error| unreadable(object, &error))?
+            }
+        };
+        let (_, text) = self.read_last.insert((ticket, text));
+        Ok(text)
+    }
+
     pub(super) fn release(&mut self, tickets: &[u32]) -> Result<(), CallError> {
+        self.read_last = None;
         for ticket in tickets {
             self.given.remove(self.position(*ticket)?);
         }
@@ -85,6 +104,11 @@ impl CallObjects {
             ))
         })
     }
+}
+
+/// No module is to blame for it.
+pub(super) fn unreadable(object: &Object, error: &UnreadableJson) -> CallError {
+    CallError::HostBug(format!("{}: {error}", object.key))
 }
 
 /// Tickets of one call at a time. Each keeps a state of an object from being freed.

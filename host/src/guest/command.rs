@@ -78,7 +78,7 @@ impl Command {
 
     pub(super) async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
         self.id += 1;
-        let line = notification_line(self.id, call);
+        let line = notification_line(self.id, call)?;
         let (cpu, wall) = (self.limits.cpu_per_call, self.limits.wall_per_call());
         Ok(self.ask(line, cpu, wall).await?.result())
     }

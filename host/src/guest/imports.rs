@@ -146,19 +146,19 @@ impl objects::Host for GuestState {
 
     fn get(&mut self, object: u32, pointer: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        let json = &self.call_objects.get(object)?.object.json;
+        let json = self.call_objects.json(object)?;
         Ok(json_pointer::get(json, &pointer).map(str::to_owned))
     }
 
     fn get_string(&mut self, object: u32, pointer: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        let json = &self.call_objects.get(object)?.object.json;
+        let json = self.call_objects.json(object)?;
         Ok(json_pointer::get(json, &pointer).and_then(json_pointer::string))
     }
 
     fn json(&mut self, object: u32) -> wasmtime::Result<String> {
         self.count_host_call()?;
-        Ok(self.call_objects.get(object)?.object.json.to_string())
+        Ok(self.call_objects.json(object)?.to_owned())
     }
 }
 

@@ -84,7 +84,7 @@ pub enum CallError {
     /// A command answered something else than it was asked, or nothing.
     #[error("did not answer as wit/STDIN.md says: {0}")]
     NoAnswer(String),
-    /// The host's own code panicked while it served the guest.
+    /// The host's own code panicked while it served the guest, or what it has cached is damaged.
     #[error("ran into a bug of informerd, which is to be reported: {0}")]
     HostBug(String),
     /// The guest refused its configuration.

@@ -239,7 +239,9 @@ fn is_after(key: &ObjectKey, after: Option<&str>) -> bool {
 }
 
 fn is_selected(selector: &LabelSelector, object: &Object) -> bool {
-    let labels = json_pointer::get(&object.json, "/metadata/labels");
+    // What cannot be read has no labels, as far as anybody can tell.
+    let json = object.json.text().ok();
+    let labels = json.as_deref().and_then(|json| json_pointer::get(json, "/metadata/labels"));
     let labels = labels.and_then(|json| serde_json::from_str(json).ok());
     selector.matches(&labels.unwrap_or_default())
 }
@@ -250,7 +252,8 @@ pub fn owners(object: &Object) -> Result<Vec<String>, String> {
     struct OwnerReference {
         uid: String,
     }
-    let json = json_pointer::get(&object.json, "/metadata/ownerReferences").unwrap_or("null");
+    let json = object.json.text().map_err(|error| error.to_string())?;
+    let json = json_pointer::get(&json, "/metadata/ownerReferences").unwrap_or("null");
     let owners: Option<Vec<OwnerReference>> =
         serde_json::from_str(json).map_err(|error| format!("metadata.ownerReferences: {error}"))?;
     Ok(owners.into_iter().flatten().map(|owner| owner.uid).collect())

@@ -6,6 +6,8 @@ use serde_json::value::RawValue;
 
 use super::bindings::informerd::handler::log::{Field, Level};
 use super::bindings::informerd::handler::types::{Failure, ObjectKey, Retry, Watch};
+use super::call_objects::{CallObject, unreadable};
+use super::instance::CallError;
 use super::shared_guest::Call;
 
 /// The first line.
@@ -14,28 +16,33 @@ pub(super) fn init_line(id: u64, config: &str) -> String {
 }
 
 /// The line of a notification.
-pub(super) fn notification_line(id: u64, call: &Call) -> String {
-    match call {
+pub(super) fn notification_line(id: u64, call: &Call) -> Result<String, CallError> {
+    Ok(match call {
         Call::Add { object, in_initial_list } => line(&Line {
             key: Some(object.key().into()),
             is_in_initial_list: Some(*in_initial_list),
-            object: raw(&object.object.json).as_deref(),
+            object: object_of(object)?.as_deref(),
             ..Line::new(id, "add")
         }),
         Call::Update { old, new } => line(&Line {
             key: Some(new.key().into()),
-            old: raw(&old.object.json).as_deref(),
-            new: raw(&new.object.json).as_deref(),
+            old: object_of(old)?.as_deref(),
+            new: object_of(new)?.as_deref(),
             ..Line::new(id, "update")
         }),
         Call::Delete { last, final_state_unknown } => line(&Line {
             key: Some(last.key().into()),
             final_state_unknown: Some(*final_state_unknown),
-            last: raw(&last.object.json).as_deref(),
+            last: object_of(last)?.as_deref(),
             ..Line::new(id, "delete")
         }),
         Call::Synced => line(&Line::new(id, "synced")),
-    }
+    })
+}
+
+fn object_of(CallObject { object, .. }: &CallObject) -> Result<Option<Box<RawValue>>, CallError> {
+    let json = object.json.text().map_err(|error| unreadable(object, &error))?;
+    Ok(raw(&json))
 }
 
 /// What is not of a type is left out.
@@ -223,7 +230,6 @@ mod tests {
     use kube::core::{ApiResource, GroupVersionKind};
 
     use super::*;
-    use crate::guest::call_objects::CallObject;
 
     fn deployment(namespace: Option<&str>, rv: &str) -> CallObject {
         let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
@@ -264,7 +270,7 @@ mod tests {
             ),
             (Call::Synced, "\"type\":\"synced\"".to_owned()),
         ] {
-            let line = notification_line(7, &call);
+            let line = notification_line(7, &call).unwrap();
             assert_eq!(line, format!("{{\"id\":7,{expected}}}\n"));
         }
         let line = init_line(0, "{ \"a\": 1 }");

@@ -4,6 +4,7 @@
 //! always built together.
 
 mod http_client;
+mod hold;
 mod kube_peer;
 mod machine;
 mod measure;
@@ -21,6 +22,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use hold::HoldArgs;
 use kube_peer::PeerArgs;
 use machine::Machine;
 use measure::{Measurement, Sample};
@@ -39,9 +41,11 @@ struct Cli {
     bench: BenchArgs,
 }
 
-/// What this program starts itself as.
+/// What else there is to do, and what this program starts itself as.
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Measures what informerd does under changes at a fixed rate, for long, and in a burst
+    Hold(HoldArgs),
     /// Serves a recording; prints its address.
     #[command(hide = true)]
     ReplayServer { recording: PathBuf },
@@ -92,6 +96,7 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.role {
         None => bench(&cli.bench),
+        Some(Role::Hold(args)) => hold::run(&args),
         Some(Role::ReplayServer { recording }) => {
             let server = ReplayServer::bind(&recording)?;
             println!("{}", server.address()?);

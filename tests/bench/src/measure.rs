@@ -153,7 +153,7 @@ impl Measurement<'_> {
     }
 }
 
-fn start_server(recording: &Path) -> anyhow::Result<(Process, SocketAddr)> {
+pub(crate) fn start_server(recording: &Path) -> anyhow::Result<(Process, SocketAddr)> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("replay-server").arg(recording);
     let mut server = Process::start("the replay server", command)?;
@@ -197,10 +197,10 @@ fn handled(
 }
 
 /// A temporary folder.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn create() -> anyhow::Result<Self> {
+    pub(crate) fn create() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("informerd-bench-{}", std::process::id()));
         // A run that was killed may have left it.
         let _ = fs::remove_dir_all(&path);
@@ -216,7 +216,7 @@ impl Drop for Folder {
 }
 
 /// Before a size is read, what was freed may be given back.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 
 /// No phase of any subject takes this long, unless something is wrong.
-const PHASE_MAX: Duration = Duration::from_secs(600);
+pub(crate) const PHASE_MAX: Duration = Duration::from_secs(600);

@@ -6,7 +6,8 @@
 //! runs: one thread per connection, in a process of its own
 //!
 //! Lists and initial events wait for `release`, so that a subject can be measured before it has
-//! anything. Updates wait for `replay`. Selectors, namespaces and timeouts are not looked at.
+//! anything. Updates wait for `replay`; above as many as were recorded they begin anew, with resourceVersions that
+//! go on. Selectors, namespaces and timeouts are not looked at.
 
 mod http;
 mod wire;
@@ -52,7 +53,7 @@ struct Shared {
 #[derive(Default)]
 struct Gate {
     released: bool,
-    /// So many updates may be sent.
+    /// So many updates may be sent, more than there are if need be.
     replayed: usize,
     stats: ReplayStats,
 }
@@ -110,9 +111,10 @@ impl Shared {
                 http::respond(to, 200, b"{}")
             }
             ("POST", "/replay/updates") => {
-                let more = request.number("count").unwrap_or(usize::MAX);
-                self.change(|gate| {
-                    gate.replayed = gate.replayed.saturating_add(more).min(gate.stats.updates);
+                let more = request.number("count");
+                self.change(|gate| match more {
+                    Some(more) => gate.replayed = gate.replayed.saturating_add(more),
+                    None => gate.replayed = gate.replayed.max(gate.stats.updates),
                 });
                 http::respond(to, 200, b"{}")
             }
@@ -143,9 +145,12 @@ impl Shared {
         self.change(|gate| gate.stats.following += 1);
         loop {
             let until = self.wait_for_updates(next);
-            to.write_all(self.wire.update_events(next..until))?;
-            self.change(|gate| gate.stats.sent += until - next);
-            next = until;
+            while next < until {
+                let end = self.wire.round_ends(next).min(until);
+                to.write_all(&self.wire.update_events(next..end))?;
+                self.change(|gate| gate.stats.sent += end - next);
+                next = end;
+            }
         }
     }
 

@@ -91,11 +91,10 @@ impl Subject {
         folder: &Path,
         (pods, updates): (usize, usize),
     ) -> anyhow::Result<RunningSubject> {
-        let kubeconfig = folder.join("kubeconfig");
-        fs::write(&kubeconfig, KUBECONFIG.replace("ADDRESS", &server.to_string()))?;
         if self.is_informerd() {
-            return self.start_informerd(options, &kubeconfig, folder);
+            return self.start_informerd(options, server, folder);
         }
+        let kubeconfig = write_kubeconfig(folder, server)?;
         let objects_as = if self == Self::KubeDynamic { "dynamic-object" } else { "pod" };
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("kube-peer").arg("--kubeconfig").arg(kubeconfig);
@@ -116,23 +115,15 @@ impl Subject {
     fn start_informerd(
         self,
         options: &InformerdOptions,
-        kubeconfig: &Path,
+        server: SocketAddr,
         folder: &Path,
     ) -> anyhow::Result<RunningSubject> {
         let handlers = folder.join("handlers");
         fs::create_dir(&handlers)?;
         fs::copy(artifacts::NO_OP, handlers.join("no_op.wasm")).context("guests/no_op")?;
         fs::write(handlers.join("no_op.yaml"), self.handler_spec(options.buffer))?;
-        // It names no port on its own, so it gets one that was free a moment ago.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut command = Command::new(&options.binary);
-        command.arg("run").arg("--kubeconfig").arg(kubeconfig);
-        command.arg("--handlers").arg(handlers).args(["--http", &address.to_string()]);
-        command.args(["--log", "warn"]);
-        Ok(RunningSubject {
-            process: Process::start("informerd", command)?,
-            progress: Progress::Metrics { address, connection: None },
-        })
+        let (process, address) = spawn_informerd(&options.binary, server, folder)?;
+        Ok(RunningSubject { process, progress: Progress::Metrics { address, connection: None } })
     }
 
     fn handler_spec(self, buffer: Option<usize>) -> String {
@@ -199,6 +190,28 @@ impl Counts {
             failed: value("informerd_handler_failed_total")?,
         })
     }
+}
+
+/// informerd with the handlers in `folder`/handlers; and the address of its metrics, where nobody listens
+/// before it is ready.
+pub(crate) fn spawn_informerd(
+    binary: &Path,
+    server: SocketAddr,
+    folder: &Path,
+) -> anyhow::Result<(Process, SocketAddr)> {
+    // It names no port on its own, so it gets one that was free a moment ago.
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let mut command = Command::new(binary);
+    command.arg("run").arg("--kubeconfig").arg(write_kubeconfig(folder, server)?);
+    command.arg("--handlers").arg(folder.join("handlers"));
+    command.args(["--http", &address.to_string(), "--log", "warn"]);
+    Ok((Process::start("informerd", command)?, address))
+}
+
+fn write_kubeconfig(folder: &Path, server: SocketAddr) -> anyhow::Result<PathBuf> {
+    let kubeconfig = folder.join("kubeconfig");
+    fs::write(&kubeconfig, KUBECONFIG.replace("ADDRESS", &server.to_string()))?;
+    Ok(kubeconfig)
 }
 
 const KUBECONFIG: &str = r#"{

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use informer::{Object, ObjectKey};
+use informer::{JsonText, Object, ObjectKey};
 
 /// Reads an object.
 pub(crate) fn object(text: &str) -> anyhow::Result<Arc<Object>> {
@@ -35,7 +35,8 @@ pub(crate) fn key(text: &str) -> ObjectKey {
 
 /// The object's value; empty if it has none.
 pub(crate) fn value(object: &Object) -> String {
-    let json: serde_json::Value = serde_json::from_str(&object.json).unwrap_or_default();
+    let json = object.json.text().map(JsonText::into_string).unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
     json["value"].as_str().unwrap_or_default().to_owned()
 }
 

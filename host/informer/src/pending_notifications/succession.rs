@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::{Parked, PendingNotifications};
+use super::{Parked, PendingNotifications, Ready};
 use crate::event_handler::Notification;
 use crate::object::ObjectKey;
 
@@ -69,7 +69,7 @@ impl PendingNotifications {
         for parked in self.parked.values().chain(self.purged.values()) {
             parked.notifications.iter().for_each(|it| leave(parked.arrival, parked.attempted, it));
         }
-        for (arrival, notification) in &self.ready {
+        for (arrival, Ready { notification, .. }) in &self.ready {
             leave(*arrival, self.is_inherited(notification, *arrival), notification);
         }
         left
@@ -78,7 +78,7 @@ impl PendingNotifications {
     /// Begins with the deletions that were left, before anything else of their objects.
     pub(crate) fn inherit(&mut self, left: Left, now: Instant) {
         let mut first = HashMap::new();
-        for (arrival, notification) in &self.ready {
+        for (arrival, Ready { notification, .. }) in &self.ready {
             let key = notification.key().filter(|key| left.contains_key(key));
             key.map(|key| first.entry(key.clone()).or_insert(*arrival));
         }
@@ -89,7 +89,8 @@ impl PendingNotifications {
             }
             self.inherited.remove(&key);
             if let Some(first) = first.get(&key)
-                && matches!(self.ready.get(first), Some(Notification::Deleted { .. }))
+                && let Some(Ready { notification: Notification::Deleted { .. }, .. }) =
+                    self.ready.get(first)
             {
                 // Merged with the addition of an object that no handler was told of.
                 self.remove_ready(*first);

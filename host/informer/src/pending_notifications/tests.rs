@@ -29,7 +29,7 @@ impl Queue {
     }
 
     fn push(&mut self, text: &str) -> &mut Self {
-        assert!(self.pending.push(notification(text)));
+        assert!(self.pending.push(notification(text), self.now));
         self
     }
 
@@ -107,8 +107,8 @@ fn notifications_are_delivered_one_by_one_in_order_of_arrival() {
     assert_eq!(queue.pending.len(), 5);
     assert_eq!(queue.deliver_all(), arrived);
     assert_eq!(queue.pending.len(), 0);
-    let counts = DeliveryCounts { delivered: 5, failed: 0, merged: 0, forgotten: 0 };
-    assert_eq!(queue.pending.counts(), counts);
+    let counts = queue.pending.counts();
+    assert_eq!((counts.delivered, counts.failed, counts.merged), (5, 0, 0));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_closed_queue_takes_nothing_in_and_delivers_what_it_has() {
     assert_eq!(queue.next().unwrap(), "added a@1");
     queue.retry(Some(Duration::from_secs(1)));
     queue.pending.close();
-    assert!(!queue.pending.push(notification("added c@3")));
+    assert!(!queue.pending.push(notification("added c@3"), queue.now));
     assert_eq!(queue.deliver_all(), ["added b@2"]);
     let due = queue.now + Duration::from_secs(1);
     assert_eq!(queue.pending.next(queue.now), Next::Wait(Some(due)));
@@ -152,4 +152,24 @@ fn dead_letters_do_not_keep_a_closed_queue_open() {
     assert_eq!(queue.pending.next(queue.now), Next::Closed);
     assert_eq!(queue.pending.len(), 0);
     assert_eq!(queue.dead(), [("a".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn a_notification_has_waited_since_the_first_that_merged_into_it() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let mut queue = Queue::merging();
+    queue.push("added a@1 initial");
+    assert_eq!(queue.deliver_all().len(), 1);
+    queue.push("updated a@1 a@2");
+    queue.wait(SECOND);
+    queue.push("updated a@2 a@3");
+    queue.wait(SECOND);
+    assert_eq!(queue.next().as_deref(), Some("updated a@1 a@3"));
+    // A retry waits because it must.
+    queue.retry(Some(SECOND));
+    queue.wait(SECOND);
+    assert_eq!(queue.deliver_all(), ["updated a@1 a@3 attempt=2"]);
+    let waits = queue.pending.counts().waits;
+    assert_eq!(waits.sum(), 2 * SECOND);
+    assert_eq!(waits.buckets().map(|(_, count)| count).sum::<u64>(), 1, "not of the initial list");
 }

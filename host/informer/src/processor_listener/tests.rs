@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn push_initial(queue: &ListenerQueue, count: usize) {
     for n in 0..count {
         let object = object(&format!("o{n}@1"));
-        queue.push(Notification::Added { object, in_initial_list: true });
+        queue.push(Notification::Added { object, in_initial_list: true }, Instant::now());
     }
 }
 
@@ -26,7 +26,7 @@ async fn scenario_60_single_file_counting() {
         push_initial(&queue, 100);
         assert!(!has_synced());
         if informer_synced_first {
-            queue.push(Notification::Synced);
+            queue.push(Notification::Synced, Instant::now());
         }
         let (recorder, told) = Recorder::answering(|delivery| match delivery.notification {
             Notification::Added { .. } => Answer::After(SECOND, Handled::Done),
@@ -41,7 +41,7 @@ async fn scenario_60_single_file_counting() {
         assert_eq!(queue.pending().counts().delivered, 100);
         if !informer_synced_first {
             assert!(!has_synced());
-            queue.push(Notification::Synced);
+            queue.push(Notification::Synced, Instant::now());
             sleep(SECOND).await;
         }
         assert!(has_synced());

@@ -23,7 +23,8 @@ impl Reflecting {
         let (reflected_tx, reflected) = mpsc::channel(REFLECTED_MAX);
         let (status_tx, status) = watch::channel(ReflectorStatus::default());
         let counters = Arc::new(InformerCounters::default());
-        let reflector = Reflector::new(server.clone(), reflected_tx, status_tx, counters.clone());
+        let reflector =
+            Reflector::new(server.clone(), reflected_tx, status_tx, counters.clone(), None);
         let mut task = JoinSet::new();
         task.spawn(reflector.run());
         Self { server, reflected, status, counters, task }

@@ -125,7 +125,7 @@ impl HandlerRegistration {
     ///
     /// [`Synced`]: crate::Notification::Synced
     pub fn sync_again(&self) {
-        self.queue.pending().sync_again();
+        self.queue.pending().sync_again(Instant::now());
         self.queue.wake();
     }
 

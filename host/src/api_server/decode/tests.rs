@@ -25,7 +25,7 @@ fn added(object: &str) -> WatchEvent {
 
 fn json_of(event: WatchEvent) -> String {
     match event {
-        WatchEvent::Added(object) => untyped(&object.json),
+        WatchEvent::Added(object) => untyped(&object.json.text().unwrap()),
         other => panic!("{other:?}"),
     }
 }
@@ -37,7 +37,7 @@ fn the_header_is_read_and_the_rest_kept_as_it_came() {
     let WatchEvent::Added(object) = added(json) else { panic!() };
     assert_eq!(object.key.as_str(), "n/a");
     assert_eq!((&*object.uid, &*object.resource_version), ("u", "7"));
-    assert_eq!(&*object.json, json);
+    assert_eq!(&*object.json.text().unwrap(), json);
 }
 
 #[test]
@@ -181,7 +181,12 @@ fn a_lists_items_get_the_type_that_the_list_names_if_they_have_none() {
     let list = |kind: &str, item: &str| {
         let body = format!(r#"{{"kind":"{kind}","apiVersion":"v1","items":[{item}]}}"#);
         let page = list_page(body.as_bytes()).unwrap();
-        page.objects.into_iter().map(|it| it.json.to_string()).chain(page.rejected).next().unwrap()
+        page.objects
+            .into_iter()
+            .map(|it| it.json.text().unwrap().into_string())
+            .chain(page.rejected)
+            .next()
+            .unwrap()
     };
     let typed = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#;
     let untyped = r#"{"metadata":{"name":"a"}}"#;

@@ -100,7 +100,12 @@ impl Asked {
     /// What the guest sees of the answer.
     fn of(&self, cache: &ReadableCache) -> Result<(Vec<String>, Option<String>), String> {
         let seen = |object: &CallObject| {
-            format!("{} {} {}", object.kind.kind, object.object.key, object.object.json)
+            format!(
+                "{} {} {}",
+                object.kind.kind,
+                object.object.key,
+                &*object.object.json.text().unwrap()
+            )
         };
         let page = match self {
             Self::Get(kind, namespace, name) => {

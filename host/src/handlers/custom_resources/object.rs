@@ -39,8 +39,9 @@ struct Metadata {
 
 impl HandlerObject {
     /// The object, and what its status says; a status that is not ours is none.
-    pub(super) fn read(object: &Object) -> Result<(Self, ResourceStatus), serde_json::Error> {
-        let Document { metadata, spec, status } = serde_json::from_str(&object.json)?;
+    pub(super) fn read(object: &Object) -> anyhow::Result<(Self, ResourceStatus)> {
+        let json = object.json.text()?;
+        let Document { metadata, spec, status } = serde_json::from_str(&json)?;
         let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
         let this = Self {
             key: object.key.clone(),

@@ -94,3 +94,18 @@ async fn a_watch_resumes_where_it_was() {
     let Some(Ok(WatchEvent::Modified(pod))) = watch.next().await else { panic!("no update") };
     assert_eq!(pod.resource_version().as_deref(), Some("1000061"));
 }
+
+#[tokio::test]
+async fn the_updates_begin_anew_with_versions_that_go_on() {
+    let (address, client) = start("anew");
+    order(address, &format!("/replay/updates?count={}", 2 * UPDATES + 3));
+    let pods = Api::<Pod>::all(client);
+    let mut watch = pods.watch(&WatchParams::default(), "1000025").await.unwrap().boxed();
+    let mut names = Vec::new();
+    for number in 1..=2 * UPDATES + 3 {
+        let Some(Ok(WatchEvent::Modified(pod))) = watch.next().await else { panic!("no update") };
+        assert_eq!(pod.resource_version(), Some((1_000_025 + number).to_string()));
+        names.push(pod.name_any());
+    }
+    assert_eq!(names[..UPDATES], names[UPDATES..2 * UPDATES]);
+}

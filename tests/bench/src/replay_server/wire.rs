@@ -3,6 +3,7 @@
 //! in:   a recording's lines
 //! out:  slices of chunks to write as they are; pages of lists, copied together
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::ops::Range;
@@ -24,6 +25,8 @@ pub(super) struct Wire {
     updates: Vec<u8>,
     /// Where each update ends.
     update_ends: Vec<usize>,
+    /// Where the digits of its resourceVersion begin.
+    update_versions: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +70,9 @@ impl Wire {
                 self.list_version = version.context("a bookmark without version")?.parse()?;
             }
             "MODIFIED" => {
-                chunk(line, &mut self.updates);
+                let start = chunk(line, &mut self.updates);
+                let version = line.find(VERSION).context("an update without a version")?;
+                self.update_versions.push(start + version + VERSION.len());
                 self.update_ends.push(self.updates.len());
             }
             other => anyhow::bail!("{other} events are not replayed"),
@@ -86,13 +91,32 @@ impl Wire {
 
     /// How many of them a reader who is at this version has.
     pub(super) fn updates_until(&self, version: u64) -> usize {
-        let seen = version.saturating_sub(self.list_version);
-        usize::try_from(seen).map_or(self.updates(), |seen| seen.min(self.updates()))
+        usize::try_from(version.saturating_sub(self.list_version)).unwrap_or(usize::MAX)
     }
 
-    pub(super) fn update_events(&self, range: Range<usize>) -> &[u8] {
+    /// The first update after this one that begins the recording anew.
+    pub(super) fn round_ends(&self, update: usize) -> usize {
+        update.saturating_add(1).next_multiple_of(self.updates())
+    }
+
+    /// Updates of one round. Those of the first are as they were recorded; those of later ones have versions of
+    /// their own.
+    pub(super) fn update_events(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        let skipped = range.start / self.updates() * self.updates();
+        let (start, end) = (range.start - skipped, range.end - skipped);
         let end_of = |count: usize| if count == 0 { 0 } else { self.update_ends[count - 1] };
-        &self.updates[end_of(range.start)..end_of(range.end)]
+        let recorded = &self.updates[end_of(start)..end_of(end)];
+        if skipped == 0 {
+            return recorded.into();
+        }
+        let mut events = recorded.to_vec();
+        for update in start..end {
+            let version = (self.list_version + (skipped + update) as u64 + 1).to_string();
+            let at = self.update_versions[update] - end_of(start);
+            // As long as the recorded one, since versions have seven digits.
+            events[at..at + version.len()].copy_from_slice(version.as_bytes());
+        }
+        events.into()
     }
 
     /// A PodList from the item `first` on. The token to continue with is the next item's index.
@@ -126,6 +150,9 @@ fn chunk(line: &str, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(b"\r\n");
     start
 }
+
+/// What stands before the digits of an object's own version; nothing before it in a Pod looks so.
+const VERSION: &str = r#""resourceVersion":""#;
 
 /// How each object in a watch begins.
 const TYPE: &str = r#"{"kind":"Pod","apiVersion":"v1","#;

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,7 +28,9 @@ import (
 // A line is what happened. A field that does not apply is left out.
 type line struct {
 	// `add`, `update`, `delete`, `synced` or `cache`.
-	What     string `json:"what"`
+	What string `json:"what"`
+	// When a handler was entered, in microseconds since 1970.
+	At       int64  `json:"at,omitempty"`
 	Resource string `json:"resource,omitempty"`
 	Key      string `json:"key,omitempty"`
 	// The new state's, or the last one's in a deletion.
@@ -139,7 +142,7 @@ func (p printer) OnDelete(object any) {
 }
 
 func (p printer) line(what string, object any) line {
-	told := line{What: what, Resource: p.resource}
+	told := line{What: what, At: time.Now().UnixMicro(), Resource: p.resource}
 	if object, ok := object.(*unstructured.Unstructured); ok {
 		told.Key = cache.MetaObjectToName(object).String()
 		told.UID, told.RV = string(object.GetUID()), object.GetResourceVersion()

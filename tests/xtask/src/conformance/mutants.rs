@@ -288,8 +288,8 @@ const MUTANTS: [Mutant; 24] = [
     Mutant {
         name: "a list leaves the indices as they were",
         file: "indexer.rs",
-        from: "            index.rebuild(name, &cache.objects);\n        }\n        old\n",
-        to: "            let _ = (name, &index);\n        }\n        old\n",
+        from: "            index.rebuild(name, &old, &cache.objects);\n",
+        to: "            let _ = (name, &index);\n",
     },
     Mutant {
         name: "a deletion does not move the cache's version",

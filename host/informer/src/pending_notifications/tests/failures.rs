@@ -20,10 +20,8 @@ fn a_failed_delivery_is_tried_again_after_delays_that_double() {
     }
     assert_eq!(waits, [100, 200, 400, 800, 1600]);
     assert_eq!(queue.dead(), [("a".to_owned(), "1".to_owned())]);
-    assert_eq!(
-        queue.pending.counts(),
-        DeliveryCounts { delivered: 0, failed: 6, merged: 0, forgotten: 0 }
-    );
+    let counts = queue.pending.counts();
+    assert_eq!((counts.delivered, counts.failed, counts.merged), (0, 6, 0));
 }
 
 #[test]

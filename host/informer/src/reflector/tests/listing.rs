@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn add(page: Vec<Arc<Object>>, before: &mut Vec<Arc<Object>>) {
+    before.extend(page);
+}
+
 /// ★29 client-go: `TestReflectorListAndWatch`, its case without watch-list. That cannot be switched
 /// off here; a server that does not know it has refused the request before.
 #[tokio::test(start_paused = true)]
@@ -32,7 +36,11 @@ async fn scenario_36_reflector_watch_list_page_size() {
         .on_list("rv=11 continue=c2 e@1 f@1 g@1 h@1");
     server.on_list("rv=12 i@1 j@1");
     let mut listed = Vec::new();
-    let list = pager::list(&server, "10", Some(4), |count| listed.push(count)).await.unwrap();
+    let on_page = |page, before: &mut Vec<_>| {
+        add(page, before);
+        listed.push(before.len());
+    };
+    let list = pager::list(&server, "10", Some(4), on_page).await.unwrap();
     assert_eq!((list.objects.len(), list.paginated), (10, true));
     assert_eq!(list.resource_version, "10", "that of the first page");
     assert_eq!(listed, [4, 8, 10]);
@@ -46,11 +54,11 @@ async fn scenario_36_reflector_watch_list_page_size() {
 async fn scenario_41_reflector_full_list_if_expired() {
     let server = ScriptedServer::default();
     server.on_list("rv=10 a@1");
-    let list = pager::list(&server, "0", Some(4), |_| {}).await.unwrap();
+    let list = pager::list(&server, "0", Some(4), add).await.unwrap();
     assert_eq!((texts(list.objects).len(), list.paginated), (1, false));
     assert_eq!(server.asked(), ["list rv=0 limit=4"]);
     server.on_list("rv=11 continue=c1 a@1 rejected").on_list("expired").on_list("rv=12 a@1 b@2");
-    let list = pager::list(&server, "10", Some(4), |_| {}).await.unwrap();
+    let list = pager::list(&server, "10", Some(4), add).await.unwrap();
     assert_eq!(texts(list.objects), ["a@1", "b@2"], "each object once");
     assert!(list.rejected.is_empty());
     assert_eq!((list.resource_version.as_str(), list.paginated), ("12", true));
@@ -63,7 +71,7 @@ async fn pages_that_expire_again_fail_the_list() {
     let server = ScriptedServer::default();
     server.on_list("rv=11 continue=c1 a@1").on_list("expired");
     server.on_list("rv=12 continue=c2 a@1").on_list("expired");
-    let expired = pager::list(&server, "10", Some(4), |_| {}).await;
+    let expired = pager::list(&server, "10", Some(4), add).await;
     assert!(matches!(expired, Err(ListerWatcherError::Expired(_))));
     let asked =
         ["list rv=10 limit=4", "list continue=c1 limit=4", "list rv=10", "list continue=c2"];
@@ -75,7 +83,7 @@ async fn pages_that_expire_again_fail_the_list() {
 async fn a_later_page_does_not_give_the_version() {
     let server = ScriptedServer::default();
     server.on_list("rv= continue=c1 a@1").on_list("rv=11 b@2");
-    let list = pager::list(&server, "0", Some(4), |_| {}).await.unwrap();
+    let list = pager::list(&server, "0", Some(4), add).await.unwrap();
     assert_eq!((list.resource_version.as_str(), list.objects.len()), ("", 2));
 }
 
@@ -83,9 +91,9 @@ async fn a_later_page_does_not_give_the_version() {
 async fn a_page_that_fails_otherwise_fails_the_list() {
     let server = ScriptedServer::default();
     server.on_list("rv=11 continue=c1 a@1").on_list("unavailable");
-    assert!(pager::list(&server, "10", Some(4), |_| {}).await.is_err());
+    assert!(pager::list(&server, "10", Some(4), add).await.is_err());
     server.on_list("expired");
-    let expired = pager::list(&server, "10", Some(4), |_| {}).await;
+    let expired = pager::list(&server, "10", Some(4), add).await;
     assert!(matches!(expired, Err(ListerWatcherError::Expired(_))), "on the first page");
 }
 

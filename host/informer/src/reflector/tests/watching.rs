@@ -72,7 +72,7 @@ async fn the_version_moves_only_with_what_was_handed_over() {
     let server = ScriptedServer::default();
     server.on_list("rv=10 a@1").on_watch("modified a@11; modified a@12");
     let counters = Arc::new(InformerCounters::default());
-    let mut reflector = Reflector::new(server, reflected_tx, status_tx, counters);
+    let mut reflector = Reflector::new(server, reflected_tx, status_tx, counters, None);
     // The channel has room for the list, and never for what follows.
     assert!(timeout(Duration::from_secs(1), reflector.list_and_watch()).await.is_err());
     assert_eq!(reflector.last_sync_resource_version, "10");
