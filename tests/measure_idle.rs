@@ -74,11 +74,11 @@ fn run() -> Result<Value> {
             figures[format!("{prefix}{name}")] = value.clone();
         }
     };
-    let mut host = Host::start(server.url(), runtime.handle())?;
+    let mut host = Host::start(&server.url(), runtime.handle())?;
     add("", host.load(&options, "")?);
     drop(host);
     if options.rounds > 0 {
-        let mut host = Host::start(server.url(), runtime.handle())?;
+        let mut host = Host::start(&server.url(), runtime.handle())?;
         host.load(&options, &format!("  hibernateAfter: {}s\n", HIBERNATE_AFTER.as_secs()))?;
         add("hibernating_", host.hibernating(&options)?);
         add("wake_", host.wake(&options, &storage)?);

@@ -100,7 +100,7 @@ pub(super) async fn prepare(
     if let Some(reason) = at.quarantine.reason(&digest) {
         return Err(NotReady::Quarantined(reason));
     }
-    let module = compile(at, wasm).await?;
+    let module = compile(at, digest, wasm).await?;
     let account = definition.service_account().map_err(NotReady::Refused)?;
     let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
     let mut authority = account.map(|account| Authority { account, accesses });
@@ -118,10 +118,12 @@ pub(super) async fn prepare(
         let ended =
             |error| NotReady::Unavailable(format!("starting the module ended early: {error}"));
         started.map_err(ended)?.map_err(|error| match error {
+            ModuleError::NoRoom(_) => NotReady::Unavailable(error.to_string()),
             ModuleError::Start(_) => NotReady::FailedToStart(digest, error.to_string()),
             error => NotReady::Refused(error.to_string()),
         })?
     };
+    let guest = guest.hibernate_after(spec.hibernate_after);
 
     let finder = ResourceFinder { client: &at.client, definition, waits: &waits };
     let watched = finder.watched(guest.watches()).await.map_err(NotReady::Refused)?;
@@ -173,11 +175,16 @@ async fn reviewed(at: &Surroundings, authority: Option<&Authority>) -> Result<()
     }
 }
 
-async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotReady> {
-    at.compiler.compile(&wasm).await.map_err(|error| match error {
+async fn compile(
+    at: &Surroundings,
+    digest: Digest,
+    wasm: Vec<u8>,
+) -> Result<GuestModule, NotReady> {
+    at.compiler.compile_shared(digest, &wasm).await.map_err(|error| match error {
         ModuleError::NotCompiled(error) if !error.is_of_the_module() => {
             NotReady::Unavailable(error.to_string())
         }
+        error @ ModuleError::NoRoom(_) => NotReady::Unavailable(error.to_string()),
         error => NotReady::Refused(error.to_string()),
     })
 }

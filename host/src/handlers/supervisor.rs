@@ -210,6 +210,7 @@ impl SupervisedHandler {
             since: generation.map(|generation| generation.since),
             digest: generation.map(|generation| generation.digest.hex()),
             paused: running.paused,
+            sleep: generation.map(|it| it.guest.sleep_status()).unwrap_or_default(),
             watches: running.places().map(|it| it.resource.clone()).collect(),
             counts,
             pending,
