@@ -66,10 +66,10 @@ impl Mappings {
 /// Of a module's code, with one in reserve: a file that is mapped, and made read-only and executable in parts.
 pub(super) const OF_MODULE: u32 = 4;
 
-/// Of an instance with so many memories: each is an image, what is beside it and what it can grow to; and a stack with
-/// its guard.
+/// Of an instance with so many memories: each is an image between what is before and after it, with guards around them
+/// and what it can grow to; and a stack with its guard.
 pub(super) fn of_instance(memories: u32) -> u32 {
-    memories.saturating_mul(3).saturating_add(2)
+    memories.saturating_mul(5).saturating_add(2)
 }
 
 /// The program and its libraries, threads, the allocator's arenas and large allocations.

@@ -30,7 +30,7 @@ use crate::modules::{Digest, FetchedModule};
 pub(super) struct Generation {
     /// From 1.
     pub(super) number: u64,
-    pub(super) definition: HandlerDefinition,
+    pub(super) definition: Arc<HandlerDefinition>,
     pub(super) digest: Digest,
     pub(super) since: SystemTime,
     pub(super) guest: SharedGuest,
@@ -51,7 +51,7 @@ pub(super) struct Place {
 
 /// A generation that is ready to take over.
 pub(super) struct NextGeneration {
-    pub(super) definition: HandlerDefinition,
+    pub(super) definition: Arc<HandlerDefinition>,
     pub(super) digest: Digest,
     pub(super) guest: StartedGuest,
     pub(super) watched: Vec<(WatchedResource, SharedInformer)>,
@@ -81,12 +81,12 @@ pub(super) enum NotReady {
 /// from, `waits` is told why it takes longer.
 pub(super) async fn prepare(
     at: &Surroundings,
-    definition: &HandlerDefinition,
+    definition: &Arc<HandlerDefinition>,
     running: Option<&Generation>,
     anew: bool,
     waits: impl Fn(HandlerState),
 ) -> Result<NextGeneration, NotReady> {
-    let HandlerDefinition { name, spec, .. } = definition;
+    let HandlerDefinition { name, spec, .. } = &**definition;
     let FetchedModule { bytes: wasm, digest, .. } = fetch_module(at, definition, |problem| {
         waits(HandlerState::Unreachable(problem));
     })
@@ -125,7 +125,8 @@ pub(super) async fn prepare(
     };
     let guest = guest.hibernate_after(spec.hibernate_after);
 
-    let finder = ResourceFinder { client: &at.client, definition, waits: &waits };
+    let (client, turns) = (&at.client, &at.turns_to_ask);
+    let finder = ResourceFinder { client, definition, turns, waits: &waits };
     let watched = finder.watched(guest.watches()).await.map_err(NotReady::Refused)?;
     let reads_cache = guest.reads_cache();
     let granted = match reads_cache {
