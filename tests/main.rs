@@ -17,6 +17,8 @@ mod guests;
 mod compiling;
 /// Handlers replaced and removed while they run.
 mod reload;
+/// Handlers whose instances are dropped while they have nothing to do.
+mod hibernation;
 /// Handlers that are custom resources.
 mod handler_resources;
 /// What bad input gets: files, modules, kinds, servers.

@@ -51,6 +51,10 @@ impl Host {
             .context("cannot start the guests' threads")?;
         let handle = guests.handle().clone();
         let guests = GuestThreads(Some(guests));
+        let engine = compiler.engine().clone();
+        let hibernation = async move { engine.let_hibernate().await };
+        let mut followed = JoinSet::new();
+        followed.spawn_on(hibernation, &handle);
         let handler_logs = compiler.engine().logs().clone();
         let handlers = HandlerRegistry::new(client.clone(), compiler, modules, handle, ceilings);
         let handlers = Arc::new(handlers);
@@ -60,7 +64,7 @@ impl Host {
             handlers,
             handler_logs,
             health,
-            followed: Mutex::default(),
+            followed: Mutex::new(followed),
             _guests: guests,
         })
     }

@@ -81,6 +81,13 @@ impl Collector for HandlersCollector {
         each("handler_synced", "It handled its initial lists", Level, &|i| {
             at(i).has_synced.into()
         })?;
+        each(
+            "handler_hibernating",
+            "It has no instance until there is something to do",
+            Level,
+            &|i| at(i).sleep.hibernating.into(),
+        )?;
+        each("handler_wakes", "How often it was woken", Count, &|i| at(i).sleep.wakes)?;
         each("handler_pending", "Notifications queued", Level, &|i| at(i).pending as u64)?;
         each("handler_dead_letters", "Objects that failed for good", Level, &|i| {
             at(i).dead_letters.len() as u64
@@ -91,6 +98,16 @@ impl Collector for HandlersCollector {
         each("handler_forgotten", "Dead letters of deleted objects given up", Count, &|i| {
             at(i).counts.forgotten
         })?;
+
+        let help = "The time to instantiate and to init, over all wakes";
+        let kind = MetricType::Counter;
+        let mut wakes =
+            encoder.encode_descriptor("handler_wake", help, Some(&Unit::Seconds), kind)?;
+        for HandlerStatus { name, sleep, .. } in &handlers {
+            let labels = [("handler", name.as_str())];
+            let series = wakes.encode_family(&labels)?;
+            ConstCounter::new(sleep.wake_time.as_secs_f64()).encode(series)?;
+        }
 
         let help = "How long notifications waited for their handler, those of initial lists apart";
         let mut waits = encoder.encode_descriptor(

@@ -49,6 +49,7 @@ fn full_spec() -> Value {
             "logLinesPerSecond": 8, "logBytesPerSecond": "4Ki",
         },
         "delivery": { "maxRetries": 2, "backoff": "1s", "buffer": 7, "resyncPeriod": "1h30m" },
+        "hibernateAfter": "5m",
         "onReload": "replay",
         "grants": { "read": [
             { "apiVersion": "v1", "kind": "Pod", "namespaces": ["prod"], "names": ["system:a"] },
@@ -150,6 +151,8 @@ async fn the_server_takes_every_field_and_says_what_is_wrong_with_others() {
         ("/delivery/backoff", json!("31s"), "must be at most 30s"),
         ("/delivery/buffer", json!(0), "greater than or equal to 1"),
         ("/delivery/resyncPeriod", json!("often"), "spec.delivery.resyncPeriod"),
+        ("/hibernateAfter", json!("never"), "spec.hibernateAfter"),
+        ("/hibernateAfter", json!("1ms"), "must be at least 1s"),
         ("/onReload", json!("never"), "spec.onReload: Unsupported value"),
         ("/grants/read/0/kind", json!(""), "at least 1 chars long"),
         ("/grants/write", json!([]), "unknown field \"spec.grants.write\""),
@@ -189,6 +192,7 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
         service_account_name,
         limits,
         delivery,
+        hibernate_after,
         on_reload,
         grants,
     } = spec;
@@ -211,7 +215,7 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
     let said = format!(
         "{} {api_version} {kind} {namespaces:?} {} {field_selector} {queue:?} {} {memory:?} \
          {cpu_per_call:?} {cpu_at_start:?} {host_calls_per_delivery:?} {log_lines_per_second:?} \
-         {log_bytes_per_second:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {on_reload:?} \
+         {log_bytes_per_second:?} {max_retries:?} {backoff:?} {buffer:?} {resync_period:?} {hibernate_after:?} {on_reload:?} \
          {read_version} {read_kind} {read_in:?} {names:?} {name} {secret_in:?} {secret} {key} \
          {service_account_name:?}",
         module.location,
@@ -222,7 +226,7 @@ fn the_kind_has_the_fields_of_a_handler_spec() {
         said,
         "a.wasm apps/v1 Deployment [\"prod\"] 2 metadata.name=a InOrder \
          {\"deep\":{\"as\":[\"you\",{\"like\":1.5}]}} Some(16777216) Some(50ms) Some(2s) \
-         Some(9) Some(8) Some(4096) Some(2) Some(1s) Some(7) Some(5400s) Replay v1 Pod [\"prod\"] [\"system:a\"] token Some(\"prod\") notifier \
+         Some(9) Some(8) Some(4096) Some(2) Some(1s) Some(7) Some(5400s) Some(300s) Replay v1 Pod [\"prod\"] [\"system:a\"] token Some(\"prod\") notifier \
          token.txt Some(\"reader\")"
     );
 

@@ -329,6 +329,7 @@ impl From<&HandlerStatus> for Handler {
             state: (&status.state).into(),
             replacement: status.replacement.as_ref().map(WireState::from),
             paused: status.paused,
+            hibernating: status.sleep.hibernating,
             synced: status.has_synced,
             generation: status.generation,
             since: since.map(|it| format!("{it:.0}")),

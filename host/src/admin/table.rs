@@ -79,6 +79,7 @@ pub(super) fn handler(it: &Handler) -> String {
     }
     lines.extend([
         ("Paused", it.paused.to_string()),
+        ("Hibernating", it.hibernating.to_string()),
         ("Synced", it.synced.to_string()),
         ("Generation", it.generation.to_string()),
         ("Since", it.since.clone().unwrap_or_else(|| "-".to_owned())),

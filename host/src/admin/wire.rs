@@ -23,6 +23,9 @@ pub(super) struct Handler {
     pub(super) replacement: Option<State>,
     /// No calls until it is resumed.
     pub(super) paused: bool,
+    /// It has no instance, since it has had nothing to do.
+    #[serde(default)]
+    pub(super) hibernating: bool,
     /// It has handled its initial lists.
     pub(super) synced: bool,
     pub(super) generation: u64,

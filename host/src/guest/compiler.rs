@@ -4,9 +4,11 @@
 //! out:  a [`GuestModule`], or why it cannot be used
 //! runs: `Compiler` in the caller's task; [`compile_module`] is the child.
 
+use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::compiler::{ChildLimits, ComponentCompiler, Counts, Limits, Settings, run_child};
 use wasmtime::Engine;
@@ -14,14 +16,17 @@ use wasmtime::component::Component;
 
 use super::contract::Interfaces;
 use super::engine::{GuestEngine, config};
-use super::module::{GuestModule, ModuleError};
+use super::module::{GuestModule, ModuleError, WeakModule};
 use super::preparation::{self, Refusal};
+use crate::modules::Digest;
 
 /// Compiles modules. Clones are the same one; modules of one run on one engine.
 #[derive(Clone)]
 pub struct Compiler {
     engine: GuestEngine,
     components: ComponentCompiler,
+    /// What somebody uses.
+    in_use: Arc<Mutex<HashMap<Digest, WeakModule>>>,
 }
 
 /// How modules are compiled.
@@ -47,7 +52,7 @@ impl Compiler {
         ];
         let settings = Settings { program, arguments, cache, cache_size: CACHE_SIZE, limits };
         let components = ComponentCompiler::new(engine.engine.clone(), settings);
-        Self { engine, components }
+        Self { engine, components, in_use: Arc::default() }
     }
 
     /// Checks, compiles and links a module of any form. The first time it takes a fraction of a second for
@@ -55,6 +60,31 @@ impl Compiler {
     /// waits for it stops it.
     pub async fn compile(&self, wasm: &[u8]) -> Result<GuestModule, ModuleError> {
         self.examine(wasm).await.and_then(|(_, module)| module)
+    }
+
+    /// As [`Compiler::compile`], and whoever uses a module of this digest shares it: its code is mapped once, however many
+    /// handlers it has.
+    pub async fn compile_shared(
+        &self,
+        digest: Digest,
+        wasm: &[u8],
+    ) -> Result<GuestModule, ModuleError> {
+        if let Some(module) = self.used(digest) {
+            return Ok(module);
+        }
+        let module = self.compile(wasm).await?;
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = in_use.get(&digest).and_then(|it| it.upgrade(&self.engine)) {
+            return Ok(module);
+        }
+        in_use.retain(|_, module| !module.is_gone());
+        in_use.insert(digest, module.downgrade());
+        Ok(module)
+    }
+
+    fn used(&self, digest: Digest) -> Option<GuestModule> {
+        let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.get(&digest)?.upgrade(&self.engine)
     }
 
     /// As [`Compiler::compile`]; of a component that is no handler, it still tells what it imports and

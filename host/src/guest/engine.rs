@@ -11,8 +11,10 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::bindings::HandlerModule;
 use super::handler_logs::HandlerLogs;
+use super::hibernation::Hibernation;
 use super::imports::GuestState;
 use super::limits::{BACKTRACE_FRAMES_MAX, FIBER_STACK, WASM_STACK};
+use super::mappings::Mappings;
 use super::slow_lane::SlowLane;
 
 /// Runs handler modules. Clones are the same engine.
@@ -21,6 +23,8 @@ pub struct GuestEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<GuestState>>,
     pub(super) slow_lane: SlowLane,
+    pub(super) hibernation: Hibernation,
+    pub(super) mappings: Mappings,
     logs: HandlerLogs,
 }
 
@@ -44,8 +48,15 @@ impl GuestEngine {
             engine,
             linker: Arc::new(linker),
             slow_lane: SlowLane::new(),
+            hibernation: Hibernation::default(),
+            mappings: Mappings::of_this_process(),
             logs: HandlerLogs::default(),
         })
+    }
+
+    /// Lets guests hibernate that have had nothing to do for as long as they are to, for ever. Without it, none does.
+    pub async fn let_hibernate(&self) {
+        self.hibernation.run().await;
     }
 
     /// What all guests of this engine say.

@@ -23,6 +23,7 @@ use super::engine::GuestEngine;
 use super::imports::GuestState;
 use super::limits::{GuestLimits, HANDLES_MAX, HOSTCALL_FUEL};
 use super::log_budget::{REASON_BYTES_MAX, one_line};
+use super::mappings::NoRoom;
 use super::module::GuestModule;
 
 /// Why a call gave no answer. The instance is gone.
@@ -71,6 +72,9 @@ pub enum CallError {
     /// The instance that was to be called could not be made.
     #[error("failed to start again: {0}")]
     NotStarted(String),
+    /// There is no room for the instance that was to be called.
+    #[error(transparent)]
+    NoRoom(NoRoom),
     /// The next generation of the handler is there, and the call had its time to end.
     #[error("was cut off: the next generation of the handler takes over")]
     Replaced,

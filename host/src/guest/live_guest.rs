@@ -36,7 +36,7 @@ impl LiveGuest {
         cache: Arc<OnceLock<ReadableCache>>,
         lane: Lane,
     ) -> Result<Self, CallError> {
-        Ok(match &*module.linked {
+        Ok(match module.linked() {
             Linked::Handler(handler) => {
                 let state = GuestState::new(limits, log, config, cache, lane, None);
                 let instance = Instance::new(module, handler, limits, state).await?;

@@ -1,6 +1,6 @@
 //! A compiled handler module: component → checked and linked, ready to be instantiated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ::compiler::CompileError;
 use informer::QueueKind;
@@ -12,6 +12,7 @@ use super::compiler::compiled_here;
 use super::contract::{ContractVersion, Interfaces, Problems};
 use super::engine::GuestEngine;
 use super::imports::GuestState;
+use super::mappings::{Mapped, NoRoom, OF_MODULE, of_instance};
 use super::preparation::Refusal;
 use super::shared_guest::StartError;
 
@@ -19,9 +20,19 @@ use super::shared_guest::StartError;
 #[derive(Clone)]
 pub struct GuestModule {
     pub(super) engine: GuestEngine,
-    pub(super) linked: Arc<Linked>,
-    interfaces: Interfaces,
+    checked: Arc<Checked>,
 }
+
+struct Checked {
+    linked: Linked,
+    interfaces: Interfaces,
+    /// Of one instance.
+    mappings: u32,
+    _code: Mapped,
+}
+
+/// A module, as long as somebody else has it.
+pub(super) struct WeakModule(Weak<Checked>);
 
 /// Checked, and ready to be instantiated.
 pub(super) enum Linked {
@@ -76,6 +87,9 @@ pub enum ModuleError {
         /// What its names say.
         built: ContractVersion,
     },
+    /// It may work later: there is no room for it now.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// It trapped, or refused its configuration, before the first notification.
     #[error("failed to start: {0}")]
     Start(#[from] StartError),
@@ -94,18 +108,45 @@ impl GuestModule {
         component: &Component,
     ) -> (Interfaces, Result<Self, ModuleError>) {
         let interfaces = Interfaces::of(&engine.engine, component);
-        let linked = link(engine, component, &interfaces);
-        let module = linked.map(|linked| Self {
-            engine: engine.clone(),
-            linked: Arc::new(linked),
-            interfaces: interfaces.clone(),
+        let module = link(engine, component, &interfaces).and_then(|linked| {
+            let memories = component.resources_required().map_or(1, |it| it.num_memories);
+            let checked = Checked {
+                linked,
+                interfaces: interfaces.clone(),
+                mappings: of_instance(memories),
+                _code: engine.mappings.try_take(OF_MODULE)?,
+            };
+            Ok(Self { engine: engine.clone(), checked: Arc::new(checked) })
         });
         (interfaces, module)
     }
 
     /// What it imports and exports.
     pub fn interfaces(&self) -> &Interfaces {
-        &self.interfaces
+        &self.checked.interfaces
+    }
+
+    pub(super) fn linked(&self) -> &Linked {
+        &self.checked.linked
+    }
+
+    /// That one instance takes.
+    pub(super) fn mappings(&self) -> u32 {
+        self.checked.mappings
+    }
+
+    pub(super) fn downgrade(&self) -> WeakModule {
+        WeakModule(Arc::downgrade(&self.checked))
+    }
+}
+
+impl WeakModule {
+    pub(super) fn upgrade(&self, engine: &GuestEngine) -> Option<GuestModule> {
+        Some(GuestModule { engine: engine.clone(), checked: self.0.upgrade()? })
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 

@@ -16,9 +16,11 @@ use super::bindings::informerd::handler::types::Failure;
 use super::call_objects::CallObject;
 use super::crash_loop::{AfterFailure, CrashLoop};
 use super::guest_log::GuestLog;
+use super::hibernation::{LastUse, Sleep, SleepStatus};
 use super::instance::CallError;
 use super::limits::GuestLimits;
 use super::live_guest::LiveGuest;
+use super::mappings::Mapped;
 use super::module::{GuestModule, ModuleError, WatchDeclaration};
 use super::readable_cache::{ReadableCache, ReadableCollection};
 use super::slow_lane::Lane;
@@ -26,7 +28,7 @@ use super::slow_lane::Lane;
 /// A guest that is ready for its first notification.
 pub struct StartedGuest {
     recipe: Recipe,
-    alive: LiveGuest,
+    alive: Alive,
     watches: Vec<WatchDeclaration>,
 }
 
@@ -34,19 +36,21 @@ pub struct StartedGuest {
 #[derive(Clone)]
 pub struct SharedGuest(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     generation: Mutex<Generation>,
     /// Ends the running call.
     cut: Notify,
     /// Why the guest is not to be called any more.
     crashed: watch::Sender<Option<String>>,
+    sleep: Sleep,
 }
 
 /// What [`SharedGuest::replace`] exchanges.
 struct Generation {
     recipe: Recipe,
-    /// None after a call that failed, until the next one.
-    alive: Option<LiveGuest>,
+    /// None after a call that failed, and while it hibernates, until the next one.
+    alive: Option<Alive>,
+    last_use: LastUse,
     /// The places whose initial list has not been handled yet.
     unsynced: BTreeSet<usize>,
     crashes: CrashLoop,
@@ -54,10 +58,17 @@ struct Generation {
     start_at: Option<Instant>,
 }
 
+struct Alive {
+    guest: LiveGuest,
+    _mapped: Mapped,
+}
+
 /// All that it takes to make an instance.
 struct Recipe {
     module: GuestModule,
     limits: GuestLimits,
+    /// Without anything to do for so long, it has no instance; none: it always has one.
+    hibernate_after: Option<Duration>,
     /// The handler spec's `config` as JSON text.
     config: Arc<str>,
     log: GuestLog,
@@ -93,11 +104,12 @@ impl StartedGuest {
         let log = GuestLog::new(handler_name, &limits, module.engine.logs().open(handler_name));
         let (config, cache) = (config.into(), Arc::default());
         let lane = module.engine.slow_lane.lane();
-        let recipe = Recipe { module, limits, config, log, cache, lane };
-        let mut alive = recipe.instantiate().await?;
-        let watches = alive.watches().await?;
-        alive.init().await?;
-        Ok(Self { recipe, alive, watches })
+        let mapped = module.engine.mappings.try_take(module.mappings())?;
+        let recipe = Recipe { module, limits, hibernate_after: None, config, log, cache, lane };
+        let mut guest = recipe.instantiate().await?;
+        let watches = guest.watches().await?;
+        guest.init().await?;
+        Ok(Self { recipe, alive: Alive { guest, _mapped: mapped }, watches })
     }
 
     /// What the module watches when it has no configuration. It is not started.
@@ -108,8 +120,15 @@ impl StartedGuest {
         let log = GuestLog::new("inspect", &limits, module.engine.logs().open("inspect"));
         let (config, cache) = ("{}".into(), Arc::default());
         let lane = module.engine.slow_lane.lane();
-        let recipe = Recipe { module, limits, config, log, cache, lane };
+        let recipe = Recipe { module, limits, hibernate_after: None, config, log, cache, lane };
         Ok(recipe.instantiate().await?.watches().await?)
+    }
+
+    /// When it has had nothing to do for so long, its instance is dropped, with all that it keeps in memory, and the next
+    /// notification makes another one; none: never.
+    pub fn hibernate_after(mut self, idle: Option<Duration>) -> Self {
+        self.recipe.hibernate_after = idle;
+        self
     }
 
     /// What the module says that it watches.
@@ -130,19 +149,29 @@ impl StartedGuest {
 
     fn generation(self, places: BTreeSet<usize>) -> Generation {
         let Self { recipe, alive, .. } = self;
-        let crashes = CrashLoop::default();
-        Generation { recipe, alive: Some(alive), unsynced: places, crashes, start_at: None }
+        Generation {
+            recipe,
+            alive: Some(alive),
+            last_use: LastUse::now(),
+            unsynced: places,
+            crashes: CrashLoop::default(),
+            start_at: None,
+        }
     }
 }
 
 impl SharedGuest {
     /// Puts it to work for these places, one for each thing that it watches.
     pub fn new(started: StartedGuest, places: BTreeSet<usize>) -> Self {
-        Self(Arc::new(Shared {
+        let hibernation = started.recipe.module.engine.hibernation.clone();
+        let shared = Arc::new(Shared {
             generation: Mutex::new(started.generation(places)),
             cut: Notify::new(),
             crashed: watch::Sender::new(None),
-        }))
+            sleep: Sleep::default(),
+        });
+        hibernation.watch(&shared);
+        Self(shared)
     }
 
     /// Puts another one in its place. The running call may end until the deadline, and is cut off then; what
@@ -158,7 +187,13 @@ impl SharedGuest {
             }
         };
         *generation = next.generation(places);
+        self.0.sleep.ends();
         self.0.crashed.send_replace(None);
+    }
+
+    /// Whether it hibernates, and what became of that so far.
+    pub fn sleep_status(&self) -> SleepStatus {
+        self.0.sleep.status()
     }
 
     #[cfg(test)]
@@ -186,14 +221,14 @@ impl SharedGuest {
         }
         let answer = tokio::select! {
             biased;
-            answer = generation.deliver(&call) => answer,
+            answer = generation.deliver(&call, &self.0.sleep) => answer,
             () = self.0.cut.notified() => Err(CallError::Replaced),
         };
         if matches!(call, Call::Synced) && !matches!(answer, Ok(Ok(()))) {
             generation.unsynced.insert(place);
         }
         let crashed = match &answer {
-            Ok(_) | Err(CallError::Replaced) => None,
+            Ok(_) | Err(CallError::Replaced | CallError::NoRoom(_)) => None,
             Err(CallError::NotStarted(problem)) => {
                 let why = generation.failed_start();
                 why.map(|why| format!("{why}; the last time it {problem}"))
@@ -223,23 +258,35 @@ impl SharedGuest {
     }
 }
 
+impl Shared {
+    /// Drops the instance if it was not used for long enough; gives whether it did. One that is at work is not idle.
+    pub(super) fn hibernate_if_idle(&self, now: Instant) -> bool {
+        let Ok(mut generation) = self.generation.try_lock() else { return false };
+        let Some(after) = generation.recipe.hibernate_after else { return false };
+        if generation.alive.is_none() || generation.last_use.idle_for(now) < after {
+            return false;
+        }
+        generation.alive = None;
+        self.sleep.begins();
+        true
+    }
+}
+
 impl Generation {
-    async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
+    async fn deliver(
+        &mut self,
+        call: &Call,
+        sleep: &Sleep,
+    ) -> Result<Result<(), Failure>, CallError> {
+        self.last_use.used();
         // Taken out, so that a guest whose call fails, or is cut off, is not used again.
-        let mut guest = match self.alive.take() {
-            Some(guest) => guest,
-            None => {
-                if let Some(start_at) = self.start_at {
-                    sleep_until(start_at).await;
-                }
-                let not_started = |error: StartError| CallError::NotStarted(error.to_string());
-                let mut guest = self.recipe.instantiate().await.map_err(not_started)?;
-                guest.init().await.map_err(not_started)?;
-                guest
-            }
+        let mut alive = match self.alive.take() {
+            Some(alive) => alive,
+            // In a box, since it is rare and large.
+            None => Box::pin(self.recipe.start(self.start_at, sleep)).await?,
         };
-        let answer = guest.deliver(call).await?;
-        self.alive = Some(guest);
+        let answer = alive.guest.deliver(call).await?;
+        self.alive = Some(alive);
         Ok(answer)
     }
 
@@ -257,6 +304,23 @@ impl Generation {
 }
 
 impl Recipe {
+    /// Makes an instance that is ready to be called, not before it may be.
+    async fn start(&self, start_at: Option<Instant>, sleep: &Sleep) -> Result<Alive, CallError> {
+        let began = sleep.ends().then(Instant::now);
+        if let Some(start_at) = start_at {
+            sleep_until(start_at).await;
+        }
+        let mapped = self.module.engine.mappings.take(self.module.mappings()).await;
+        let mapped = mapped.map_err(CallError::NoRoom)?;
+        let not_started = |error: StartError| CallError::NotStarted(error.to_string());
+        let mut guest = self.instantiate().await.map_err(not_started)?;
+        guest.init().await.map_err(not_started)?;
+        if let Some(began) = began {
+            sleep.woken_within(began.elapsed());
+        }
+        Ok(Alive { guest, _mapped: mapped })
+    }
+
     async fn instantiate(&self) -> Result<LiveGuest, StartError> {
         let (log, config, cache) = (self.log.clone(), self.config.clone(), self.cache.clone());
         let lane = self.lane.clone();

@@ -30,7 +30,7 @@ use crate::modules::{Digest, FetchedModule};
 pub(super) struct Generation {
     /// From 1.
     pub(super) number: u64,
-    pub(super) definition: HandlerDefinition,
+    pub(super) definition: Arc<HandlerDefinition>,
     pub(super) digest: Digest,
     pub(super) since: SystemTime,
     pub(super) guest: SharedGuest,
@@ -51,7 +51,7 @@ pub(super) struct Place {
 
 /// A generation that is ready to take over.
 pub(super) struct NextGeneration {
-    pub(super) definition: HandlerDefinition,
+    pub(super) definition: Arc<HandlerDefinition>,
     pub(super) digest: Digest,
     pub(super) guest: StartedGuest,
     pub(super) watched: Vec<(WatchedResource, SharedInformer)>,
@@ -81,12 +81,12 @@ pub(super) enum NotReady {
 /// from, `waits` is told why it takes longer.
 pub(super) async fn prepare(
     at: &Surroundings,
-    definition: &HandlerDefinition,
+    definition: &Arc<HandlerDefinition>,
     running: Option<&Generation>,
     anew: bool,
     waits: impl Fn(HandlerState),
 ) -> Result<NextGeneration, NotReady> {
-    let HandlerDefinition { name, spec, .. } = definition;
+    let HandlerDefinition { name, spec, .. } = &**definition;
     let FetchedModule { bytes: wasm, digest, .. } = fetch_module(at, definition, |problem| {
         waits(HandlerState::Unreachable(problem));
     })
@@ -100,7 +100,7 @@ pub(super) async fn prepare(
     if let Some(reason) = at.quarantine.reason(&digest) {
         return Err(NotReady::Quarantined(reason));
     }
-    let module = compile(at, wasm).await?;
+    let module = compile(at, digest, wasm).await?;
     let account = definition.service_account().map_err(NotReady::Refused)?;
     let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
     let mut authority = account.map(|account| Authority { account, accesses });
@@ -118,12 +118,15 @@ pub(super) async fn prepare(
         let ended =
             |error| NotReady::Unavailable(format!("starting the module ended early: {error}"));
         started.map_err(ended)?.map_err(|error| match error {
+            ModuleError::NoRoom(_) => NotReady::Unavailable(error.to_string()),
             ModuleError::Start(_) => NotReady::FailedToStart(digest, error.to_string()),
             error => NotReady::Refused(error.to_string()),
         })?
     };
+    let guest = guest.hibernate_after(spec.hibernate_after);
 
-    let finder = ResourceFinder { client: &at.client, definition, waits: &waits };
+    let (client, turns) = (&at.client, &at.turns_to_ask);
+    let finder = ResourceFinder { client, definition, turns, waits: &waits };
     let watched = finder.watched(guest.watches()).await.map_err(NotReady::Refused)?;
     let reads_cache = guest.reads_cache();
     let granted = match reads_cache {
@@ -173,11 +176,16 @@ async fn reviewed(at: &Surroundings, authority: Option<&Authority>) -> Result<()
     }
 }
 
-async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotReady> {
-    at.compiler.compile(&wasm).await.map_err(|error| match error {
+async fn compile(
+    at: &Surroundings,
+    digest: Digest,
+    wasm: Vec<u8>,
+) -> Result<GuestModule, NotReady> {
+    at.compiler.compile_shared(digest, &wasm).await.map_err(|error| match error {
         ModuleError::NotCompiled(error) if !error.is_of_the_module() => {
             NotReady::Unavailable(error.to_string())
         }
+        error @ ModuleError::NoRoom(_) => NotReady::Unavailable(error.to_string()),
         error => NotReady::Refused(error.to_string()),
     })
 }

@@ -10,11 +10,13 @@ use futures_util::future::join_all;
 use informer::{SharedInformer, SharedInformerFactory};
 use kube::Client;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::informer;
 use super::quarantine::Quarantine;
+use super::resources::ASKING_MAX;
 use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
 use crate::access::{AccessPeriods, AccessReviewer};
@@ -35,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) ceilings: GuestLimits,
     pub(super) quarantine: Arc<Quarantine>,
     pub(super) access: AccessReviewer,
+    /// See [`ASKING_MAX`].
+    pub(super) turns_to_ask: Semaphore,
 }
 
 /// The handlers by name.
@@ -88,6 +92,7 @@ impl HandlerRegistry {
             ceilings,
             quarantine,
             access,
+            turns_to_ask: Semaphore::new(ASKING_MAX),
         };
         Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::Client;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::definition::HandlerDefinition;
@@ -18,6 +19,8 @@ use crate::guest::WatchDeclaration;
 pub(super) struct ResourceFinder<'a, N> {
     pub(super) client: &'a Client,
     pub(super) definition: &'a HandlerDefinition,
+    /// To ask what the server serves: many handlers are loaded at once when the host starts.
+    pub(super) turns: &'a Semaphore,
     /// Told why it takes longer.
     pub(super) waits: N,
 }
@@ -128,8 +131,12 @@ impl<N: Fn(HandlerState)> ResourceFinder<'_, N> {
         let namespaces = self.namespaces(watch)?;
         let mut wait = KIND_RETRY_MIN;
         let kind = loop {
+            // Never closed.
+            let turn = self.turns.acquire().await;
             let found = find_kind(self.client, api_version, kind, !namespaces.is_empty());
-            let state = match timeout(FIND_TIMEOUT, found).await {
+            let found = timeout(FIND_TIMEOUT, found).await;
+            drop(turn);
+            let state = match found {
                 Err(_) => HandlerState::Unreachable(format!("no answer within {FIND_TIMEOUT:?}")),
                 Ok(found) => match found {
                     Ok(kind) => break kind,
@@ -236,6 +243,9 @@ fn check_path_parts(watch: &WatchDeclaration) -> Result<(), String> {
 
 /// Watches times namespaces of one handler. Each is a connection to the server.
 const RESOURCES_MAX: usize = 64;
+
+/// How many ask the server at the same time. Each asks by a connection of its own.
+pub(super) const ASKING_MAX: usize = 16;
 
 /// How long the server may take to tell what it serves.
 const FIND_TIMEOUT: Duration = Duration::from_secs(30);

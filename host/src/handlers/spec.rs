@@ -55,6 +55,10 @@ pub struct HandlerSpec {
     /// How it is served.
     #[serde(default)]
     pub delivery: DeliverySpec,
+    /// Without anything to do for so long, its instance is dropped, and with it what the module keeps in memory; none:
+    /// never.
+    #[serde(default, deserialize_with = "quantity::duration")]
+    pub hibernate_after: Option<Duration>,
     /// What a new generation of it is told first.
     #[serde(default)]
     pub on_reload: OnReload,
@@ -224,6 +228,7 @@ impl HandlerSpec {
             service_account_name: None,
             limits: LimitsSpec::default(),
             delivery: DeliverySpec::default(),
+            hibernate_after: None,
             on_reload: OnReload::default(),
             grants: GrantsSpec::default(),
         }
@@ -263,6 +268,12 @@ impl HandlerSpec {
         }
         if delivery.backoff > BACKOFF_MAX {
             return Err(format!("spec.delivery.backoff must be at most {BACKOFF_MAX:?}"));
+        }
+        if self.hibernate_after.is_some_and(|after| after < HIBERNATE_AFTER_MIN) {
+            return Err(format!(
+                "spec.hibernateAfter must be at least {HIBERNATE_AFTER_MIN:?} (leave it out, and the module \
+                 keeps what it has in memory)"
+            ));
         }
         if self.config.as_ref().is_some_and(|config| !config.is_object()) {
             return Err("spec.config must be a mapping".to_owned());
@@ -360,6 +371,9 @@ pub(crate) fn validate_name(name: &str) -> Result<(), String> {
 
 pub(super) const API_VERSION: &str = "informerd.dev/v1alpha1";
 pub(super) const KIND: &str = "Handler";
+
+/// A module that is woken more often would be busier with that than with its work.
+const HIBERNATE_AFTER_MIN: Duration = Duration::from_secs(1);
 
 /// Of the configuration as JSON, Secrets' values included.
 pub(super) const CONFIG_MAX: usize = 64 << 10;

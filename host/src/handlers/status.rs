@@ -6,6 +6,7 @@ use informer::{DeadLetter, DeliveryCounts};
 
 use super::definition::DefinitionSource;
 use crate::api_server::WatchedResource;
+use crate::guest::SleepStatus;
 
 /// Where a generation of a handler stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct HandlerStatus {
     pub digest: Option<String>,
     /// An operator has paused it: what happens waits.
     pub paused: bool,
+    /// Of the generation that runs: whether it hibernates, and how often it was woken.
+    pub sleep: SleepStatus,
     /// What it watches.
     pub watches: Vec<WatchedResource>,
     /// It has handled its initial lists.

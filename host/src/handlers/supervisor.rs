@@ -38,7 +38,7 @@ pub(super) struct SupervisedHandler {
 /// What the supervisor is to reach.
 #[derive(Clone)]
 struct Wanted {
-    definition: HandlerDefinition,
+    definition: Arc<HandlerDefinition>,
     /// What its source says now cannot be used; the definition is the one before.
     refused: Option<String>,
     /// Counts the changes.
@@ -94,6 +94,7 @@ impl SupervisedHandler {
     /// [`supervise`] makes it run.
     pub(super) fn new(definition: HandlerDefinition) -> Self {
         let stand = Stand { version: 0, state: HandlerState::Loading, replacement: None };
+        let definition = Arc::new(definition);
         let wanted = Wanted { definition, refused: None, version: 0, anew: 0, over: false };
         Self {
             name: wanted.definition.name.clone(),
@@ -107,8 +108,10 @@ impl SupervisedHandler {
     /// The definition is what it shall be now; equal ones change nothing.
     pub(super) fn want(&self, definition: HandlerDefinition) {
         self.wanted.send_if_modified(|wanted| {
-            let is_new = wanted.definition != definition || wanted.refused.is_some();
-            wanted.definition = definition;
+            let is_new = *wanted.definition != definition || wanted.refused.is_some();
+            if is_new {
+                wanted.definition = Arc::new(definition);
+            }
             wanted.refused = None;
             wanted.version += u64::from(is_new);
             is_new
@@ -210,6 +213,7 @@ impl SupervisedHandler {
             since: generation.map(|generation| generation.since),
             digest: generation.map(|generation| generation.digest.hex()),
             paused: running.paused,
+            sleep: generation.map(|it| it.guest.sleep_status()).unwrap_or_default(),
             watches: running.places().map(|it| it.resource.clone()).collect(),
             counts,
             pending,
@@ -330,16 +334,17 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 _ = wanted.changed() => continue,
                 // The one before may not go on either, however long the next one takes.
                 refusal = access_lost(&handler, &at, &mut reviewed) => {
-                    handler.withdraw(&refusal).await;
+                    Box::pin(handler.withdraw(&refusal)).await;
                     continue;
                 }
-                next = prepare(&at, &now.definition, generation.as_ref(), anew, waits) => next,
+                // In a box, as the next one: while nothing is to be done, a task is no larger than what it waits for.
+                next = Box::pin(prepare(&at, &now.definition, generation.as_ref(), anew, waits)) => next,
             },
         };
         anew_last = now.anew;
         let mut again = match next {
             Ok(next) => {
-                switch(&handler, &at, generation, next, now.version).await;
+                Box::pin(switch(&handler, &at, generation, next, now.version)).await;
                 starts = FailedStarts::default();
                 None
             }
@@ -351,7 +356,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 () = sleep(again.unwrap_or_default()), if again.is_some() => break,
                 (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
                 refusal = access_lost(&handler, &at, &mut reviewed) => {
-                    handler.withdraw(&refusal).await;
+                    Box::pin(handler.withdraw(&refusal)).await;
                     again = Some(at.access.periods().recheck);
                 }
             }

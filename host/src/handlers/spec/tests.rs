@@ -61,6 +61,8 @@ fn errors_name_the_field() {
         ("  limits: { cpuPerCall: 0s }\n", "spec.limits.cpuPerCall"),
         ("  limits: { cpuPerCall: soon }\n", "soon"),
         ("  delivery: { buffer: 0 }\n", "spec.delivery.buffer"),
+        ("  hibernateAfter: 999ms\n", "spec.hibernateAfter must be at least 1s"),
+        ("  hibernateAfter: never\n", "never"),
         ("  onReload: never\n", "expected one of continue, replay"),
         ("  delivery: { backoff: 1h }\n", "spec.delivery.backoff"),
         ("  config: [1]\n", "spec.config"),

@@ -24,7 +24,7 @@ pub(super) async fn access_lost(
         sleep_until(*reviewed + at.access.periods().recheck).await;
         let authority = handler.running().generation.as_ref().and_then(|it| it.authority.clone());
         let refusal = match authority {
-            Some(authority) => at.access.review(&authority).await.err(),
+            Some(authority) => Box::pin(at.access.review(&authority)).await.err(),
             None => None,
         };
         *reviewed = Instant::now();

@@ -1,6 +1,7 @@
 use informer::{DeadLetter, DeliveryCounts, ObjectKey};
 
 use super::*;
+use crate::guest::SleepStatus;
 use crate::handlers::definition::DefinitionSource;
 
 fn handler(state: HandlerState) -> HandlerStatus {
@@ -23,6 +24,7 @@ fn handler(state: HandlerState) -> HandlerStatus {
         counts: DeliveryCounts::default(),
         pending: 0,
         dead_letters: Vec::new(),
+        sleep: SleepStatus::default(),
     }
 }
 
