@@ -20,6 +20,7 @@ pub(crate) struct ObjectStore {
 /// Hashed and compared by its key alone.
 struct ByKey(Arc<Object>);
 
+#[expect(clippy::mutable_key_type, reason = "what it is hashed by, its key, never changes")]
 impl ObjectStore {
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
         self.namespaces.get(namespace(key))?.get(key).map(|ByKey(object)| object)
