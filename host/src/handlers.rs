@@ -12,6 +12,7 @@ mod status;
 mod registry;
 mod supervisor;
 mod generation;
+mod module_pace;
 mod resources;
 mod secrets;
 mod quarantine;
