@@ -7,15 +7,15 @@ use std::time::Duration;
 use artifacts::{NO_OP, RECORDER};
 use control_plane::ControlPlane;
 use host::handlers::{HandlerState, ResourcePolicy};
-use http::Request;
+use http::{Method, Request, StatusCode};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tests::{
-    Dev, Event, Kind, ModulesFolder, TcpProxy, TestHost, apply, condition, config_map, config_maps,
-    create, create_handler_kind, deliveries_of, eventually, handler_kind, handler_resource,
-    handlers_in, holds, reported,
+    Dev, Event, Faults, Kind, ModulesFolder, TcpProxy, TestHost, apply, condition, config_map,
+    config_maps, create, create_handler_kind, deliveries_of, eventually, handler_kind,
+    handler_resource, handlers_in, holds, reported,
 };
 use tokio::time::sleep;
 
@@ -118,8 +118,9 @@ async fn a_custom_resource_is_a_handler_and_its_status_says_how_it_goes() {
     // The file comes later.
     fs::copy(NO_OP, modules.path().join("missing.wasm")).unwrap();
     let is_better = |status: &Value| !holds(status, "Degraded");
-    let status = reported(&kind, "life", "the module that came", is_better).await;
-    assert_eq!(host.status(name).generation, 3);
+    let is_third = || host.status(name).generation == 3;
+    eventually("the module that came", MINUTE, is_third).await;
+    let status = reported(&kind, "life", "that it is well again", is_better).await;
     assert!(status["lastError"].as_str().unwrap().contains("missing.wasm"), "it can still be read");
 
     // Another host: what has not changed keeps its time.
@@ -345,6 +346,70 @@ async fn the_kind_is_waited_for_and_what_cannot_be_read_is_said_in_the_status() 
     let name = "handlers.informerd.dev";
     storage.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name).unwrap();
     gone(&host, "default/later").await;
+}
+
+/// Conflicts and errors of the server delay what is written, and are not answered with a storm of requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_the_server_does_not_take_is_written_later() {
+    let dev = Dev::start().await;
+    dev.storage().apply(handler_kind()).unwrap();
+    let modules = ModulesFolder::of(&[("recorder.wasm", RECORDER)]);
+    let refusals = [StatusCode::CONFLICT, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::CONFLICT];
+    let faults = Faults::answering(Method::PATCH, "/handlers/unlucky/status", refusals);
+    let host = TestHost::start(faults.before(dev.client())).await;
+    host.host.follow_resources(modules.policy(&[]));
+    let kind = handlers_in(&dev.client(), "default");
+    apply(&kind, &handler_resource("unlucky", maps("recorder.wasm"))).await;
+    reported(&kind, "unlucky", "Ready", |status| holds(status, "Ready")).await;
+    let asked = faults.asked();
+    assert!(asked.len() > refusals.len(), "{asked:?}");
+    // A second, two and four, less a fifth.
+    for (pair, wait_ms) in asked.windows(2).zip([800, 1600, 3200]) {
+        let waited = pair[1] - pair[0];
+        assert!(waited >= Duration::from_millis(wait_ms), "only {waited:?} in {asked:?}");
+    }
+    // Who was refused is no slower afterwards, and says nothing without a reason.
+    let count = faults.asked().len();
+    sleep(Duration::from_secs(3)).await;
+    assert!(faults.asked().len() <= count + 1, "{:?}", faults.asked());
+    assert!(holds(&kind.get("unlucky").await.unwrap().data["status"], "Ready"));
+}
+
+/// A host that does not know yet what it is to run must not get traffic; one in whose cluster nobody has installed
+/// the kind serves its directory.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_is_not_ready_before_the_first_list_of_custom_resources_is_applied() {
+    let dev = Dev::start().await;
+    let modules = ModulesFolder::of(&[("recorder.wasm", RECORDER)]);
+    let faults = Faults::holding(Method::GET, "/handlers");
+    let host = TestHost::start(faults.before(dev.client())).await;
+    assert!(host.get("/readyz").await.0, "nothing is asked of it");
+    host.host.follow_resources(modules.policy(&[]));
+    assert!(!host.host.handlers().is_ready(), "it does not know what the server has");
+    let is_known = || host.host.handlers().is_ready();
+    eventually("the server does not serve the kind", MINUTE, is_known).await;
+    let (is_ready, body) = host.get("/readyz").await;
+    assert!(
+        is_ready && body.contains("custom resources: waiting: the server does not serve"),
+        "{body}"
+    );
+
+    dev.storage().apply(handler_kind()).unwrap();
+    let kind = handlers_in(&dev.client(), "default");
+    apply(&kind, &handler_resource("early", maps("recorder.wasm"))).await;
+    eventually("the list is asked for", MINUTE, || !faults.asked().is_empty()).await;
+    let (is_ready, body) = host.get("/readyz").await;
+    assert!(
+        !is_ready && body.contains("custom resources: the first list is not applied"),
+        "{body}"
+    );
+    assert!(host.host.handlers().statuses().is_empty());
+
+    faults.release();
+    eventually("it is ready", MINUTE, || host.host.handlers().is_ready()).await;
+    assert!(host.status("default/early").has_synced, "ready without its handler");
+    let (is_ready, body) = host.get("/readyz").await;
+    assert!(is_ready && body.contains("custom resources: followed"), "{body}");
 }
 
 /// What `kubectl get handlers -o wide` shows of the first one.

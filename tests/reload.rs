@@ -2,16 +2,18 @@
 //! one is bad.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use artifacts::{NO_OP, RECORDER, REFUSES_CONFIG, SPIN, TRAP};
 use dev_api_server::Storage;
 use host::handlers::HandlerState;
+use host::modules::Digest;
 use serde_json::json;
 use tests::{
     Delivery, Dev, Event, assert_chain, config_map_with, config_maps, deliveries_of, eventually,
     final_view, problems_of, said_by, server_view,
 };
+use tokio::time::sleep;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MAPS: &str = "  watches: [{ apiVersion: v1, kind: ConfigMap }]\n";
@@ -289,6 +291,47 @@ async fn a_paused_handler_is_told_later_and_a_removed_one_nothing() {
     assert!(handlers.status("paused").is_none() && handlers.informers().is_empty());
     assert!(!handlers.set_paused("paused", true) && !handlers.reload("paused"));
     assert_eq!(handlers.remove("paused", MINUTE).await, None);
+}
+
+/// Each is good, and each has to be compiled.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_modules_in_a_short_time_a_few_are_loaded_and_the_last() {
+    const TURNS: u64 = 10;
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let no_op = fs::read(NO_OP).unwrap();
+    // The same code, of another digest: a custom section with an empty name follows.
+    let version = |number: u8| [&*no_op, &[0, 2, 0, number]].concat();
+    let begin = |number| host.begin_load_bytes("bomb", &version(number), MAPS).unwrap();
+    let start = Instant::now();
+    for number in 1..=TURNS {
+        begin(u8::try_from(number).unwrap());
+        assert_eq!(host.host.handlers().settled("bomb").await, Some(HandlerState::Running));
+        assert_eq!(host.status("bomb").generation, number);
+    }
+    for number in 100..110 {
+        begin(number);
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    let status = host.status("bomb");
+    assert!(start.elapsed() < MINUTE, "this machine is too slow for this test");
+    assert_eq!((status.generation, status.state), (TURNS, HandlerState::Running));
+    assert_eq!(status.replacement, Some(HandlerState::Loading));
+
+    // One that it has had lately need not wait.
+    begin(1);
+    let is_back = || host.status("bomb").digest == Some(Digest::of(&version(1)).hex());
+    eventually("an earlier one is back", MINUTE, is_back).await;
+    // Neither need an operator.
+    begin(110);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(host.status("bomb").generation, TURNS + 1);
+    assert!(host.host.handlers().reload("bomb"));
+    assert_eq!(host.host.handlers().settled("bomb").await, Some(HandlerState::Running));
+    let status = host.status("bomb");
+    assert_eq!(status.digest, Some(Digest::of(&version(110)).hex()));
+    assert_eq!(status.generation, TURNS + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,11 +12,12 @@ mod status;
 mod registry;
 mod supervisor;
 mod generation;
+mod module_pace;
 mod resources;
 mod secrets;
 mod quarantine;
 
-pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
+pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy, ResourcesState};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};
 pub use directory::{LoadError, read_definition, read_directory};
 pub use directory_watch::HandlersDirectory;

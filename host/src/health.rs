@@ -1,7 +1,7 @@
 //! Health, readiness and metrics over HTTP, on loopback unless told otherwise.
 //!
-//! `/healthz`: the process answers. `/readyz`: every handler that can run has handled its initial
-//! lists; the body says how each stands. `/metrics`: Prometheus' text format.
+//! `/healthz`: the process answers. `/readyz`: which handlers there are is known, and every one that can run
+//! has handled its initial lists; the body says how each stands. `/metrics`: Prometheus' text format.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -56,6 +56,9 @@ impl HealthServer {
 
 async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoResponse {
     let mut body = String::new();
+    if let Some(state) = handlers.custom_resources() {
+        let _ = writeln!(body, "custom resources: {state}");
+    }
     for status in handlers.statuses() {
         let state = match &status.state {
             HandlerState::Loading => "loading".to_owned(),

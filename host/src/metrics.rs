@@ -59,9 +59,23 @@ impl Collector for HandlersCollector {
             at(i).counters().process_loop_restarts.get()
         })?;
 
-        let bugs = ConstCounter::new(host_bugs());
-        let help = "Panics of the host's own code while it served a guest";
-        bugs.encode(encoder.encode_descriptor("host_bugs", help, None, bugs.metric_type())?)?;
+        let compiled = self.0.compile_counts();
+        let mut once = |name: &str, help: &str, value: u64| {
+            let counter = ConstCounter::new(value);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)
+        };
+        once("host_bugs", "Panics of the host's own code while it served a guest", host_bugs())?;
+        let help = "Modules that a child process began to compile";
+        once("modules_compiled", help, compiled.compiled)?;
+        let help = "Modules that could not be compiled, those that exceeded a limit included";
+        once("modules_failed", help, compiled.failed)?;
+        let help = "Modules that were in the compile cache";
+        once("modules_cached", help, compiled.cached)?;
+        let help = "Damaged files of the compile cache, which were deleted";
+        once("compile_cache_damaged", help, compiled.damaged)?;
+        let help = "Times that the compile cache could not be read or written";
+        once("compile_cache_failures", help, compiled.cache_failures)?;
 
         let handlers = self.0.statuses();
         let mut each = |name: &str, help: &str, kind: Kind, value: &dyn Fn(usize) -> u64| {

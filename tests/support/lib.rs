@@ -9,6 +9,7 @@ mod handler_resources;
 mod test_host;
 mod test_objects;
 mod tcp_proxy;
+mod faulty_client;
 mod https_server;
 mod scripted_server;
 mod client_go;
@@ -27,6 +28,7 @@ pub use client_go::{ClientGo, ClientGoCache};
 pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
+pub use faulty_client::Faults;
 pub use handler_resources::{
     ModulesFolder, condition, create, create_handler_kind, handler_kind, handler_resource,
     handlers_in, holds, reported,

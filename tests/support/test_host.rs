@@ -100,6 +100,13 @@ impl TestHost {
         statuses.into_iter().find(|status| status.name == name).expect("it was loaded")
     }
 
+    /// What the endpoint for health, readiness and metrics answers: whether it is well, and the body.
+    pub async fn get(&self, path: &str) -> (bool, String) {
+        let url = format!("http://{}{path}", self.host.http_address());
+        let answer = reqwest::get(url).await.expect("it listens");
+        (answer.status().is_success(), answer.text().await.expect("it answers"))
+    }
+
     /// The only informer of a resource.
     pub fn informer(&self, plural: &str) -> SharedInformer {
         let informers = self.host.handlers().informers().into_iter();

@@ -57,6 +57,8 @@ type Outcome = OnceCell<Result<Component, CompileError>>;
 pub struct Counts {
     /// Children that were started.
     pub compiled: u64,
+    /// Those of them that gave no component: the module is at fault, or a limit, or the child.
+    pub failed: u64,
     /// Components that were in the cache.
     pub cached: u64,
     /// Files of the cache that were damaged, and deleted.
@@ -68,6 +70,7 @@ pub struct Counts {
 #[derive(Default)]
 struct Counters {
     compiled: AtomicU64,
+    failed: AtomicU64,
     cached: AtomicU64,
     damaged: AtomicU64,
     cache_failures: AtomicU64,
@@ -113,9 +116,10 @@ impl ComponentCompiler {
 
     /// What became of the requests so far.
     pub fn counts(&self) -> Counts {
-        let Counters { compiled, cached, damaged, cache_failures } = &self.0.counters;
+        let Counters { compiled, failed, cached, damaged, cache_failures } = &self.0.counters;
         Counts {
             compiled: compiled.load(Ordering::Relaxed),
+            failed: failed.load(Ordering::Relaxed),
             cached: cached.load(Ordering::Relaxed),
             damaged: damaged.load(Ordering::Relaxed),
             cache_failures: cache_failures.load(Ordering::Relaxed),
@@ -148,6 +152,16 @@ impl Shared {
             return Err(CompileError::NotLoaded("nothing is compiled any more".to_owned()));
         };
         self.counters.compiled.fetch_add(1, Ordering::Relaxed);
+        let component = self.clone().compile(key, module).await;
+        self.counters.failed.fetch_add(component.is_err().into(), Ordering::Relaxed);
+        component
+    }
+
+    async fn compile(
+        self: Arc<Self>,
+        key: Sha256Hex,
+        module: Arc<[u8]>,
+    ) -> Result<Component, CompileError> {
         let Settings { program, arguments, limits, .. } = &self.settings;
         let code = child::run(program, arguments, limits, &module).await?;
         let shared = self.clone();

@@ -13,6 +13,7 @@ mod status;
 mod status_writer;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,42 @@ impl ResourcePolicy {
     }
 }
 
+/// How far a host is with the custom resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourcesState {
+    /// The server has not said yet whether it serves the kind; why, if it was asked in vain.
+    Asking(Option<String>),
+    /// The server does not serve the kind, and is asked again.
+    NotServed(String),
+    /// They have not all been listed and applied yet.
+    Listing,
+    /// The first list was applied; changes follow.
+    Following,
+}
+
+impl ResourcesState {
+    /// Nothing more happens by itself before the host can be called ready.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Asking(_) | Self::Listing => false,
+            Self::NotServed(_) | Self::Following => true,
+        }
+    }
+}
+
+impl fmt::Display for ResourcesState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asking(None) => f.write_str("asking the server for the kind"),
+            Self::Asking(Some(problem)) | Self::NotServed(problem) => {
+                write!(f, "waiting: {problem}")
+            }
+            Self::Listing => f.write_str("the first list is not applied yet"),
+            Self::Following => f.write_str("followed"),
+        }
+    }
+}
+
 /// The custom resources of one API server.
 pub struct HandlerResources {
     client: Client,
@@ -66,15 +103,17 @@ pub struct HandlerResources {
 }
 
 impl HandlerResources {
-    /// [`HandlerResources::follow`] begins.
+    /// [`HandlerResources::follow`] begins; until then, the host is not ready.
     pub fn new(client: Client, registry: Arc<HandlerRegistry>, policy: ResourcePolicy) -> Self {
+        registry.set_custom_resources(ResourcesState::Asking(None));
         Self { client, registry, policy }
     }
 
     /// Applies what is there and what changes, and waits for the kind if the server does not serve it.
     pub async fn follow(self) {
         let Self { client, registry, policy } = self;
-        let kind = served_kind(&client).await;
+        let kind = served_kind(&client, &registry).await;
+        registry.set_custom_resources(ResourcesState::Listing);
         let resource = WatchedResource {
             kind: kind.clone(),
             namespace: None,
@@ -107,30 +146,31 @@ impl ResourceEventHandler for EventHandler {
                 self.0.told(object);
             }
             Notification::Deleted { last, .. } => self.0.gone(&last.key),
-            Notification::Synced => {}
+            Notification::Synced => self.0.listed(),
         }
         Handled::Done
     }
 }
 
 /// The kind, as soon as the server serves it.
-async fn served_kind(client: &Client) -> ApiResource {
+async fn served_kind(client: &Client, registry: &HandlerRegistry) -> ApiResource {
     let mut wait = KIND_RETRY_MIN;
-    let mut said = String::new();
+    let mut said = ResourcesState::Asking(None);
     loop {
         let found = timeout(FIND_TIMEOUT, find_kind(client, API_VERSION, KIND, true)).await;
-        let problem = match found {
+        let state = match found {
             Ok(Ok(kind)) => return kind,
-            Ok(Err(KindError::Unknown { .. })) => format!(
+            Ok(Err(KindError::Unknown { .. })) => ResourcesState::NotServed(format!(
                 "the server does not serve {KIND} of {API_VERSION}: install it with `informerd crd \
                  | kubectl apply -f -`"
-            ),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {FIND_TIMEOUT:?}"),
+            )),
+            Ok(Err(error)) => ResourcesState::Asking(Some(error.to_string())),
+            Err(_) => ResourcesState::Asking(Some(format!("no answer within {FIND_TIMEOUT:?}"))),
         };
-        if said != problem {
-            tracing::warn!(problem, "custom resources wait; the server is asked again");
-            said = problem;
+        if said != state {
+            tracing::warn!(custom_resources = %state, "the server is asked again");
+            registry.set_custom_resources(state.clone());
+            said = state;
         }
         sleep(wait).await;
         wait = (wait * 2).min(KIND_RETRY_MAX);

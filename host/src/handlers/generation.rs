@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
 use super::module_fetch::fetch_module;
+use super::module_pace::{MODULES_MAX, ModulePace, PERIOD};
 use super::registry::Surroundings;
 use super::resources::{GrantedResource, ResourceFinder, accesses_of_granted, accesses_of_watched};
 use super::secrets;
@@ -78,9 +79,10 @@ pub(super) enum NotReady {
 }
 
 /// Makes a generation ready; nothing of what runs is touched. `running` is the one that it would take over
-/// from, `waits` is told why it takes longer.
+/// from, `pace` what it began with lately; `waits` is told why it takes longer.
 pub(super) async fn prepare(
     at: &Surroundings,
+    pace: &mut ModulePace,
     definition: &Arc<HandlerDefinition>,
     running: Option<&Generation>,
     anew: bool,
@@ -99,6 +101,14 @@ pub(super) async fn prepare(
     }
     if let Some(reason) = at.quarantine.reason(&digest) {
         return Err(NotReady::Quarantined(reason));
+    }
+    // An operator need not wait.
+    if !anew {
+        let problem = "another module too often: this one is made ready later";
+        let (max, period) = (MODULES_MAX, PERIOD.as_secs());
+        let held_up =
+            || tracing::warn!(handler = &**name, %digest, max, in_seconds = period, problem);
+        pace.turn(digest, held_up).await;
     }
     let module = compile(at, digest, wasm).await?;
     let account = definition.service_account().map_err(NotReady::Refused)?;

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::custom_resources::ResourcesState;
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::informer;
 use super::quarantine::Quarantine;
@@ -21,7 +22,7 @@ use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
 use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
-use crate::guest::{Compiler, GuestLimits};
+use crate::guest::{Compiler, Counts, GuestLimits};
 use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
@@ -45,6 +46,7 @@ pub(super) struct Surroundings {
 pub struct HandlerRegistry {
     surroundings: Arc<Surroundings>,
     handlers: Mutex<Handlers>,
+    custom_resources: Mutex<Option<ResourcesState>>,
 }
 
 #[derive(Default)]
@@ -94,7 +96,8 @@ impl HandlerRegistry {
             access,
             turns_to_ask: Semaphore::new(ASKING_MAX),
         };
-        Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
+        let (handlers, custom_resources) = (Mutex::default(), Mutex::default());
+        Self { surroundings: Arc::new(surroundings), handlers, custom_resources }
     }
 
     /// Notes in a folder which module is being started, so that one that a host died of is in quarantine for the
@@ -225,19 +228,35 @@ impl HandlerRegistry {
         self.handlers().by_name.values().map(|entry| entry.handler.status()).collect()
     }
 
-    /// Whether every handler that can run has handled its initial lists.
+    /// How far the host is with custom resources; none: it does not follow any.
+    pub fn custom_resources(&self) -> Option<ResourcesState> {
+        self.custom_resources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_custom_resources(&self, state: ResourcesState) {
+        *self.custom_resources.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    /// What became of the modules that were to be compiled.
+    pub fn compile_counts(&self) -> Counts {
+        self.surroundings.compiler.counts()
+    }
+
+    /// Whether every handler that can run has handled its initial lists. What the custom resources are must be
+    /// known, unless the server does not serve the kind: that may never come.
     pub fn is_ready(&self) -> bool {
-        self.statuses().iter().all(|status| match status.state {
-            HandlerState::Loading | HandlerState::Unreachable(_) => false,
-            // A paused one waits for somebody.
-            HandlerState::Running => status.has_synced || status.paused,
-            // None of these may keep the others from serving.
-            HandlerState::UnknownKind(_)
-            | HandlerState::UnknownSecret(_)
-            | HandlerState::Forbidden(_)
-            | HandlerState::Failed(_)
-            | HandlerState::Quarantined(_) => true,
-        })
+        self.custom_resources().is_none_or(|resources| resources.is_settled())
+            && self.statuses().iter().all(|status| match status.state {
+                HandlerState::Loading | HandlerState::Unreachable(_) => false,
+                // A paused one waits for somebody.
+                HandlerState::Running => status.has_synced || status.paused,
+                // None of these may keep the others from serving.
+                HandlerState::UnknownKind(_)
+                | HandlerState::UnknownSecret(_)
+                | HandlerState::Forbidden(_)
+                | HandlerState::Failed(_)
+                | HandlerState::Quarantined(_) => true,
+            })
     }
 
     /// The informer of a resource, which handlers that watch it share.

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use self::revocation::{access_lost, forbidden};
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
+use super::module_pace::ModulePace;
 use super::registry::Surroundings;
 use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
@@ -306,7 +307,7 @@ impl SupervisedHandler {
 /// Brings the handler to what is wanted of it, until that is that it ends.
 pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundings>) {
     let mut wanted = handler.wanted.subscribe();
-    let mut starts = FailedStarts::default();
+    let (mut starts, mut pace) = (FailedStarts::default(), ModulePace::default());
     // Nothing has been loaded anew yet.
     let mut anew_last = 0;
     let mut reviewed = Instant::now();
@@ -338,7 +339,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                     continue;
                 }
                 // In a box, as the next one: while nothing is to be done, a task is no larger than what it waits for.
-                next = Box::pin(prepare(&at, &now.definition, generation.as_ref(), anew, waits)) => next,
+                next = Box::pin(prepare(&at, &mut pace, &now.definition, generation.as_ref(), anew, waits)) => next,
             },
         };
         anew_last = now.anew;

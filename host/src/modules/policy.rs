@@ -1,6 +1,7 @@
 //! What the operator allows modules to come from, and what they must be signed with: the file of
 //! `--module-policy`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use reqwest::Url;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::error::Problem;
 use super::signature::PublicKey;
@@ -67,12 +69,14 @@ struct Document {
     signatures: Option<Signatures>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
 struct Signatures {
     mode: SignatureMode,
     #[serde(default)]
     keys: Vec<PathBuf>,
+    /// Refused. Whoever expects identities to be verified must not believe that they are.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 impl FetchPolicy {
@@ -106,9 +110,14 @@ impl FetchPolicy {
         if let Some(file) = docker_config.as_ref().filter(|file| !file.is_file()) {
             return Err(format!("dockerConfig: there is no file {}", file.display()));
         }
-        let Signatures { mode, keys } = document
-            .signatures
-            .unwrap_or(Signatures { mode: SignatureMode::Off, keys: Vec::new() });
+        let Signatures { mode, keys, unknown } = document.signatures.unwrap_or_default();
+        if let Some(field) = unknown.keys().next() {
+            return Err(format!(
+                "signatures.{field}: unknown field, there are `mode` and `keys`. Keyless identities \
+                 (certificates) are not supported: sign with a key, and name its cosign.pub in \
+                 signatures.keys"
+            ));
+        }
         if mode != SignatureMode::Off && keys.is_empty() {
             return Err("signatures.keys is empty: name the cosign.pub files that count, or set \
                         signatures.mode to off"
@@ -244,6 +253,12 @@ mod tests {
             ("signatures: { mode: required }\n", "signatures.keys is empty"),
             ("signatures: { mode: always }\n", "expected one of off, warn, required"),
             ("signatures: { keys: [cosign.pub] }\n", "mode"),
+            (
+                "signatures: { mode: required, keys: [cosign.pub], identities: [{ issuer: a }] }\n",
+                "signatures.identities: unknown field, there are `mode` and `keys`. Keyless",
+            ),
+            ("signatures: { mode: off, keyless: {} }\n", "signatures.keyless: "),
+            ("keyless: {}\n", "keyless"),
             ("signatures: { mode: warn, keys: [README.md] }\n", "README.md: there is no"),
         ] {
             let error = policy(yaml).unwrap_err();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::ResourcePolicy;
 use super::known::KnownHandlers;
+use super::{ResourcePolicy, ResourcesState};
 use crate::handlers::registry::HandlerRegistry;
 
 /// Applies whatever is queued, until it is aborted.
@@ -25,6 +25,10 @@ pub(super) async fn apply(
         }
         while loading.try_join_next().is_some() {}
         let Some(object) = known.next() else {
+            // What was taken from the queue has been applied by now.
+            if known.is_first_list_applied() {
+                registry.set_custom_resources(ResourcesState::Following);
+            }
             tokio::select! {
                 () = known.queued() => {}
                 _ = rescan.tick() => known.apply_all_again(),

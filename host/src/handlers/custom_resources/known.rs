@@ -34,6 +34,8 @@ struct Known {
     by_key: BTreeMap<ObjectKey, KnownHandler>,
     /// To be applied, each once, the longest waiting first.
     queue: VecDeque<ObjectKey>,
+    /// The first list has been told.
+    is_listed: bool,
 }
 
 struct KnownHandler {
@@ -104,6 +106,18 @@ impl KnownHandlers {
         let mut known = self.known();
         known.by_key.remove(key);
         self.remove(key);
+    }
+
+    /// The first list has been told.
+    pub(super) fn listed(&self) {
+        self.known().is_listed = true;
+        self.queued.notify_one();
+    }
+
+    /// The first list has been told, and nothing waits to be applied.
+    pub(super) fn is_first_list_applied(&self) -> bool {
+        let known = self.known();
+        known.is_listed && known.queue.is_empty()
     }
 
     /// Everything is to be applied again: a module's file may have changed.
