@@ -192,7 +192,7 @@ impl Subject {
         let mut command = Command::new(&options.binary);
         command.arg("run").arg("--kubeconfig").arg(kubeconfig);
         command.arg("--handlers").arg(handlers).args(["--http", &address.to_string()]);
-        command.args(["--log", "warn"]);
+        command.arg("--admin-socket").arg(folder.join("admin.sock")).args(["--log", "warn"]);
         Ok(RunningSubject {
             process: Process::start("informerd", command)?,
             progress: Progress::Metrics { address, connection: None },
