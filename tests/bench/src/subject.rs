@@ -272,6 +272,7 @@ pub(crate) fn spawn_informerd(
     let mut command = Command::new(binary);
     command.arg("run").arg("--kubeconfig").arg(write_kubeconfig(folder, server)?);
     command.arg("--handlers").arg(folder.join("handlers"));
+    command.arg("--admin-socket").arg(folder.join("admin.sock"));
     command.args(["--http", &address.to_string(), "--log", "warn"]);
     Ok((Process::start("informerd", command)?, address))
 }
