@@ -609,7 +609,7 @@ pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
         "handlers::quarantine::tests::what_was_being_started_when_the_host_died_is_not_started_again",
     ),
     ("H42", "guest::instance::tests::a_panic_of_the_host_costs_the_call_and_is_counted"),
-    ("H50", "reload::nothing_is_lost_over_many_generations_under_load"),
+    ("H50", "reload::of_many_modules_in_a_short_time_a_few_are_loaded_and_the_last"),
     ("H51", "reload::the_old_generation_goes_on_while_the_next_one_is_bad"),
 ];
 
