@@ -3,7 +3,6 @@
 //!
 //! `cargo bench --workspace --bench handlers`
 
-use std::convert::identity;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +63,7 @@ fn measure(module: &GuestModule, handlers: usize) -> anyhow::Result<f64> {
     let used = pipeline.block_on(pipeline.spawn({
         let module = module.clone();
         async move {
-            let (send, events) = mpsc::unbounded_channel();
+            let (send, events) = mpsc::channel(BATCH);
             let server = Server(Mutex::new(Some(events)));
             let informer = SharedInformer::start(server, SharedInformerOptions::default());
             let mut registrations = Vec::new();
@@ -79,7 +78,7 @@ fn measure(module: &GuestModule, handlers: usize) -> anyhow::Result<f64> {
             for batch in 0..BATCHES {
                 for event in 0..BATCH {
                     let version = OBJECTS + batch * BATCH + event;
-                    send.send(WatchEvent::Modified(object(event % OBJECTS, version)))?;
+                    send.send(WatchEvent::Modified(object(event % OBJECTS, version))).await?;
                 }
                 delivered(&registrations, OBJECTS + (batch + 1) * BATCH).await;
             }
@@ -104,7 +103,7 @@ async fn delivered(registrations: &[HandlerRegistration], wanted: usize) {
         let counts = it.counts();
         counts.delivered + counts.merged >= wanted as u64
     };
-    while !registrations.iter().map(is_done).all(identity) {
+    while !registrations.iter().all(is_done) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -124,7 +123,7 @@ fn cpu_time() -> Duration {
 }
 
 /// Has a list of objects, and one watch that tells what it is given.
-struct Server(Mutex<Option<mpsc::UnboundedReceiver<WatchEvent>>>);
+struct Server(Mutex<Option<mpsc::Receiver<WatchEvent>>>);
 
 impl ListerWatcher for Server {
     type Watch = BoxStream<'static, Result<WatchEvent, ListerWatcherError>>;

@@ -31,14 +31,14 @@ fn main() {
 
 #[divan::bench]
 fn informerd(bencher: Bencher<'_, '_>) {
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let event = event();
     let lister_watcher = runtime.block_on(async { lister_watcher(event.clone()) });
     bencher.counter(BytesCount::new(EVENTS * event.len())).bench_local(|| {
         runtime.block_on(async {
-            let mut watch = lister_watcher.watch(&WatchOptions::default()).await.unwrap();
+            let mut watch = lister_watcher.watch(&WatchOptions::default()).await.expect("a watch");
             for _ in 0..EVENTS {
-                let event = watch.next().await.unwrap().unwrap();
+                let event = watch.next().await.expect("an event").expect("an event");
                 assert!(matches!(black_box(event), WatchEvent::Modified(_)));
             }
         });

@@ -55,9 +55,9 @@ fn store(bencher: Bencher<'_, '_>) {
 /// The whole informer on one thread: from the server's event to handlers that do nothing.
 #[divan::bench(args = [1, 10, 100])]
 fn distribute(bencher: Bencher<'_, '_>, handlers: usize) {
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let (send, events) = mpsc::unbounded_channel();
-    let (told, mut done) = mpsc::unbounded_channel();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (send, events) = mpsc::channel(UPDATES);
+    let (told, mut done) = mpsc::channel(handlers);
     let (_informer, _registrations) = runtime.block_on(async {
         let server = Server(Mutex::new(Some(events)));
         let informer = SharedInformer::start(server, SharedInformerOptions::default());
@@ -74,10 +74,10 @@ fn distribute(bencher: Bencher<'_, '_>, handlers: usize) {
     bencher.with_inputs(|| states.next().unwrap_or_default()).bench_local_values(|objects| {
         runtime.block_on(async {
             for object in &objects {
-                send.send(WatchEvent::Modified(object.clone())).unwrap();
+                send.send(WatchEvent::Modified(object.clone())).await.expect("an informer");
             }
             for _ in 0..handlers {
-                done.recv().await.unwrap();
+                done.recv().await.expect("handlers");
             }
         });
     });
@@ -85,7 +85,7 @@ fn distribute(bencher: Bencher<'_, '_>, handlers: usize) {
 
 /// Says when it was told of all updates.
 struct Counter {
-    told: mpsc::UnboundedSender<()>,
+    told: mpsc::Sender<()>,
     left: usize,
 }
 
@@ -96,7 +96,7 @@ impl ResourceEventHandler for Counter {
         }
         if self.left == 0 {
             self.left = UPDATES;
-            let _ = self.told.send(());
+            let _ = self.told.send(()).await;
         }
         Handled::Done
     }
@@ -104,7 +104,7 @@ impl ResourceEventHandler for Counter {
 
 fn pass(queue: &mut impl Queue, objects: &[Arc<Object>]) {
     for object in objects {
-        queue.update(object.clone()).unwrap();
+        queue.update(object.clone()).expect("nothing transforms it");
     }
     while !queue.is_empty() {
         queue.pop_batch(|deltas: &mut Deltas, _| -> Result<(), ProcessError> {
@@ -129,7 +129,7 @@ fn object(index: usize, version: usize) -> Arc<Object> {
 }
 
 /// Has no object at first, and one watch that tells what it is given.
-struct Server(Mutex<Option<mpsc::UnboundedReceiver<WatchEvent>>>);
+struct Server(Mutex<Option<mpsc::Receiver<WatchEvent>>>);
 
 impl ListerWatcher for Server {
     type Watch = BoxStream<'static, Result<WatchEvent, ListerWatcherError>>;

@@ -65,7 +65,7 @@ fn compressed(informer: &SharedInformer) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn many_objects_are_compressed_by_whatever_way_they_come_and_nobody_notices() {
-    let upper: TransformFunc = Arc::new(|object| Ok(object));
+    let upper: TransformFunc = Arc::new(Ok);
     for transform in [None, Some(upper)] {
         for queue in [QueueKind::Delta, QueueKind::InOrder] {
             let (server, options) =
