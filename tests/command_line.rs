@@ -168,6 +168,7 @@ fn it_tells_each_notification_in_json_serves_health_and_stops_on_sigterm() {
         delivered,
         "informerd_informer_objects{resource=\"v1 ConfigMap\"} 0",
         "informerd_informer_lists_total{resource=\"v1 ConfigMap\"} 1",
+        "informerd_modules_compiled_total ",
         // The update and the deletion.
         "informerd_handler_delivery_wait_seconds_count{handler=\"config-map-diff\"} 2",
         "informerd_handler_delivery_wait_seconds_bucket{le=\"+Inf\",handler=\"config-map-diff\"} 2",

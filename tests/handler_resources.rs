@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use artifacts::{NO_OP, RECORDER};
 use control_plane::ControlPlane;
@@ -290,6 +290,37 @@ async fn a_thousand_custom_resources_are_loaded_a_few_at_a_time() {
     eventually("every status says so", 3 * MINUTE, is_all_reported).await;
 }
 
+/// More than are loaded at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_is_ready_when_all_that_were_there_at_first_are() {
+    const COUNT: usize = 40;
+    let dev = Dev::start().await;
+    let storage = dev.storage();
+    storage.apply(handler_kind()).unwrap();
+    let modules = ModulesFolder::of(&[("no_op.wasm", NO_OP)]);
+    for n in 0..COUNT {
+        let name = format!("handler-{n}");
+        let mut object = serde_json::to_value(handler_resource(&name, maps("no_op.wasm"))).unwrap();
+        object["metadata"]["namespace"] = "default".into();
+        storage.apply(object).unwrap();
+    }
+    let host = TestHost::start(dev.client()).await;
+    let handlers = host.host.handlers();
+    assert!(handlers.is_ready(), "there is nothing to wait for");
+    host.host.follow_resources(modules.policy(&[]));
+    let waited = handlers.sources_to_come();
+    assert_eq!(waited, [("custom resources", HandlerState::Loading)]);
+    assert!(!handlers.is_ready());
+    let start = Instant::now();
+    while !handlers.is_ready() {
+        assert!(start.elapsed() < MINUTE, "{:?}", handlers.sources_to_come());
+        sleep(Duration::from_millis(1)).await;
+    }
+    let statuses = handlers.statuses();
+    assert_eq!(statuses.len(), COUNT);
+    assert!(statuses.iter().all(|it| it.has_synced), "{statuses:?}");
+}
+
 /// A server that does not serve the kind yet, and then takes what a later host would understand.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kind_is_waited_for_and_what_cannot_be_read_is_said_in_the_status() {
@@ -298,7 +329,10 @@ async fn the_kind_is_waited_for_and_what_cannot_be_read_is_said_in_the_status() 
     let modules = ModulesFolder::of(&[("recorder.wasm", RECORDER)]);
     let host = TestHost::start(dev.client()).await;
     host.host.follow_resources(modules.policy(&[]));
-    sleep(Duration::from_millis(500)).await;
+    let handlers = host.host.handlers();
+    let waits = || matches!(&handlers.sources_to_come()[..], [(_, HandlerState::UnknownKind(_))]);
+    eventually("it says what it waits for", MINUTE, waits).await;
+    assert!(handlers.is_ready(), "other handlers may serve meanwhile");
     storage.apply(handler_kind()).unwrap();
     let client = dev.client();
     let kind = handlers_in(&client, "default");

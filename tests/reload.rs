@@ -2,15 +2,16 @@
 //! one is bad.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use artifacts::{NO_OP, RECORDER, REFUSES_CONFIG, SPIN, TRAP};
 use dev_api_server::Storage;
 use host::handlers::HandlerState;
+use host::modules::Digest;
 use serde_json::json;
 use tests::{
     Delivery, Dev, Event, assert_chain, config_map_with, config_maps, deliveries_of, eventually,
-    final_view, problems_of, said_by, server_view,
+    final_view, hostile_guest, problems_of, said_by, server_view,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -264,6 +265,63 @@ async fn a_module_that_traps_too_often_is_quarantined_until_it_changes_or_somebo
 
     assert_eq!(host.load("traps-too", RECORDER, &spec).await, HandlerState::Running);
     host.synced("traps-too").await;
+
+    // What waits for a module that is not called any more keeps nobody waiting who removes it.
+    for n in 0..120 {
+        apply(storage, &format!("trap-{n}"), "2");
+    }
+    eventually("it is quarantined again", MINUTE, quarantined).await;
+    apply(storage, "fine", "2");
+    eventually("something waits", MINUTE, || host.status("traps").pending > 0).await;
+    let begin = Instant::now();
+    assert!(host.host.handlers().remove("traps", MINUTE).await > Some(0));
+    assert!(begin.elapsed() < MINUTE / 2, "{:?}", begin.elapsed());
+}
+
+/// H50: whoever changes a module all the time has the host compile only some of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_new_modules_is_loaded_in_its_newest_state_now_and_then() {
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let module = |n: u32| {
+        let mut wasm = hostile_guest("no_attack", &[]);
+        // A section that means nothing.
+        wasm.extend([0, 6, 1, b'n']);
+        wasm.extend(n.to_le_bytes());
+        wasm
+    };
+    let digest = |n: u32| Digest::of(&module(n)).hex();
+    host.begin_load_bytes("flood", &module(0), MAPS).unwrap();
+    assert_eq!(host.host.handlers().settled("flood").await, Some(HandlerState::Running));
+    let begin = Instant::now();
+    let mut last = 0;
+    while begin.elapsed() < Duration::from_secs(5) {
+        last += 1;
+        host.begin_load_bytes("flood", &module(last), MAPS).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let status = host.status("flood");
+        assert_eq!(status.state, HandlerState::Running);
+        let most = 2 + begin.elapsed().as_secs() / 2;
+        assert!(status.generation <= most, "{} in {:?}", status.generation, begin.elapsed());
+    }
+    assert!(last > 10, "{last} modules are no flood");
+    assert_eq!(host.host.handlers().settled("flood").await, Some(HandlerState::Running));
+    assert_eq!(host.status("flood").digest, Some(digest(last)));
+}
+
+/// H50: starts that nobody waits for any more do not add up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_ends_when_something_newer_is_wanted() {
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let forever = with("  limits: { cpuAtStart: 30s }\n");
+    host.begin_load_bytes("starts", &hostile_guest("says_at_start", &[]), &forever).unwrap();
+    let said = || said_by("starts").iter().filter(|line| *line == "starting").count();
+    eventually("it starts", MINUTE, || said() > 0).await;
+    assert_eq!(host.load("starts", RECORDER, MAPS).await, HandlerState::Running);
+    let before = said();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(said(), before, "it still starts");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod generation;
 mod resources;
 mod secrets;
 mod quarantine;
+mod compile_turns;
 
 pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};

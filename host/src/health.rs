@@ -1,7 +1,7 @@
 //! Health, readiness and metrics over HTTP, on loopback unless told otherwise.
 //!
-//! `/healthz`: the process answers. `/readyz`: every handler that can run has handled its initial
-//! lists; the body says how each stands. `/metrics`: Prometheus' text format.
+//! `/healthz`: the process answers. `/readyz`: all handlers are known, and every one that can run has handled its
+//! initial lists; the body says how each stands. `/metrics`: Prometheus' text format.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -56,18 +56,11 @@ impl HealthServer {
 
 async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoResponse {
     let mut body = String::new();
+    for (source, state) in handlers.sources_to_come() {
+        let _ = writeln!(body, "{source}: {}", shown(&state, false));
+    }
     for status in handlers.statuses() {
-        let state = match &status.state {
-            HandlerState::Loading => "loading".to_owned(),
-            HandlerState::Unreachable(problem)
-            | HandlerState::UnknownKind(problem)
-            | HandlerState::UnknownSecret(problem) => format!("waiting: {problem}"),
-            HandlerState::Forbidden(problem) => format!("forbidden: {problem}"),
-            HandlerState::Running if status.has_synced => "synced".to_owned(),
-            HandlerState::Running => "handling its initial lists".to_owned(),
-            HandlerState::Failed(problem) => format!("failed: {problem}"),
-            HandlerState::Quarantined(reason) => format!("in quarantine: {reason}"),
-        };
+        let state = shown(&status.state, status.has_synced);
         let next = status.replacement.as_ref().and_then(HandlerState::problem);
         let next = next.map(|problem| format!("; the next generation is not: {problem}"));
         let next = next.unwrap_or_default();
@@ -86,6 +79,20 @@ async fn readyz(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoRespon
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
     (code, format!("{verdict}\n{body}"))
+}
+
+fn shown(state: &HandlerState, has_synced: bool) -> String {
+    match state {
+        HandlerState::Loading => "loading".to_owned(),
+        HandlerState::Unreachable(problem)
+        | HandlerState::UnknownKind(problem)
+        | HandlerState::UnknownSecret(problem) => format!("waiting: {problem}"),
+        HandlerState::Forbidden(problem) => format!("forbidden: {problem}"),
+        HandlerState::Running if has_synced => "synced".to_owned(),
+        HandlerState::Running => "handling its initial lists".to_owned(),
+        HandlerState::Failed(problem) => format!("failed: {problem}"),
+        HandlerState::Quarantined(reason) => format!("in quarantine: {reason}"),
+    }
 }
 
 async fn prometheus(State(handlers): State<Arc<HandlerRegistry>>) -> impl IntoResponse {

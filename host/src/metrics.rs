@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::guest::host_bugs;
+use crate::guest::{Counts, host_bugs};
 use crate::handlers::{HandlerRegistry, HandlerState, HandlerStatus};
 
 /// A registry that reads the handlers' and informers' state.
@@ -62,6 +62,17 @@ impl Collector for HandlersCollector {
         let bugs = ConstCounter::new(host_bugs());
         let help = "Panics of the host's own code while it served a guest";
         bugs.encode(encoder.encode_descriptor("host_bugs", help, None, bugs.metric_type())?)?;
+
+        let Counts { compiled, cached, damaged, cache_failures } = self.0.compile_counts();
+        for (name, help, count) in [
+            ("modules_compiled", "Modules that were compiled, each in a child process", compiled),
+            ("modules_cached", "Modules that were in the compile cache", cached),
+            ("compile_cache_damaged", "Damaged files of the compile cache", damaged),
+            ("compile_cache_failures", "Failed accesses to the compile cache", cache_failures),
+        ] {
+            let count = ConstCounter::new(count);
+            count.encode(encoder.encode_descriptor(name, help, None, count.metric_type())?)?;
+        }
 
         let handlers = self.0.statuses();
         let mut each = |name: &str, help: &str, kind: Kind, value: &dyn Fn(usize) -> u64| {

@@ -591,7 +591,7 @@ fn limited(limits: &str) -> String {
 }
 
 /// Ways to attack that other tests show contained, with the full name of each.
-pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
+pub(crate) const ELSEWHERE: [(&str, &str); 17] = [
     ("H9", "guest::pre_scan::tests::each_number_may_be_as_high_as_its_limit_and_no_higher"),
     ("H9", "compiling::a_module_with_too_much_in_it_is_refused_before_it_is_compiled"),
     ("H9", "compiling::a_module_that_takes_too_long_to_compile_ends_at_the_limit_which_is_named"),
@@ -609,6 +609,16 @@ pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
         "handlers::quarantine::tests::what_was_being_started_when_the_host_died_is_not_started_again",
     ),
     ("H42", "guest::instance::tests::a_panic_of_the_host_costs_the_call_and_is_counted"),
+    (
+        "H50",
+        "handlers::supervisor::load_pace::tests::modules_are_two_seconds_apart_and_ten_in_a_minute",
+    ),
+    (
+        "H50",
+        "handlers::compile_turns::tests::a_namespace_compiles_one_at_a_time_and_keeps_nobody_else_waiting",
+    ),
+    ("H50", "reload::a_flood_of_new_modules_is_loaded_in_its_newest_state_now_and_then"),
+    ("H50", "reload::a_start_ends_when_something_newer_is_wanted"),
     ("H50", "reload::nothing_is_lost_over_many_generations_under_load"),
     ("H51", "reload::the_old_generation_goes_on_while_the_next_one_is_bad"),
 ];

@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use self::known::KnownHandlers;
 use super::registry::HandlerRegistry;
 use super::spec::{API_VERSION, KIND};
+use super::status::HandlerState;
 use crate::api_server::{KindError, WatchedResource, find_kind};
 
 /// The CustomResourceDefinition, as YAML.
@@ -66,15 +67,17 @@ pub struct HandlerResources {
 }
 
 impl HandlerResources {
-    /// [`HandlerResources::follow`] begins.
+    /// [`HandlerResources::follow`] begins. The host is not ready until then.
     pub fn new(client: Client, registry: Arc<HandlerRegistry>, policy: ResourcePolicy) -> Self {
+        registry.source_stands(SOURCE, Some(HandlerState::Loading));
         Self { client, registry, policy }
     }
 
     /// Applies what is there and what changes, and waits for the kind if the server does not serve it.
     pub async fn follow(self) {
         let Self { client, registry, policy } = self;
-        let kind = served_kind(&client).await;
+        let kind = served_kind(&client, &registry).await;
+        registry.source_stands(SOURCE, Some(HandlerState::Loading));
         let resource = WatchedResource {
             kind: kind.clone(),
             namespace: None,
@@ -107,27 +110,29 @@ impl ResourceEventHandler for EventHandler {
                 self.0.told(object);
             }
             Notification::Deleted { last, .. } => self.0.gone(&last.key),
-            Notification::Synced => {}
+            Notification::Synced => self.0.listed(),
         }
         Handled::Done
     }
 }
 
 /// The kind, as soon as the server serves it.
-async fn served_kind(client: &Client) -> ApiResource {
+async fn served_kind(client: &Client, registry: &HandlerRegistry) -> ApiResource {
     let mut wait = KIND_RETRY_MIN;
     let mut said = String::new();
     loop {
         let found = timeout(FIND_TIMEOUT, find_kind(client, API_VERSION, KIND, true)).await;
-        let problem = match found {
+        let state = match found {
             Ok(Ok(kind)) => return kind,
-            Ok(Err(KindError::Unknown { .. })) => format!(
+            Ok(Err(KindError::Unknown { .. })) => HandlerState::UnknownKind(format!(
                 "the server does not serve {KIND} of {API_VERSION}: install it with `informerd crd \
                  | kubectl apply -f -`"
-            ),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {FIND_TIMEOUT:?}"),
+            )),
+            Ok(Err(error)) => HandlerState::Unreachable(error.to_string()),
+            Err(_) => HandlerState::Unreachable(format!("no answer within {FIND_TIMEOUT:?}")),
         };
+        let problem = state.problem().unwrap_or_default().to_owned();
+        registry.source_stands(SOURCE, Some(state));
         if said != problem {
             tracing::warn!(problem, "custom resources wait; the server is asked again");
             said = problem;
@@ -136,6 +141,9 @@ async fn served_kind(client: &Client) -> ApiResource {
         wait = (wait * 2).min(KIND_RETRY_MAX);
     }
 }
+
+/// What is waited for, as `/readyz` says it.
+const SOURCE: &str = "custom resources";
 
 /// How long the server may take to tell what it serves.
 const FIND_TIMEOUT: Duration = Duration::from_secs(30);

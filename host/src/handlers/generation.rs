@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use informer::{HandlerRegistration, IndexError, SharedInformer, SharedInformerOptions};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
@@ -18,6 +19,7 @@ use super::resources::{GrantedResource, ResourceFinder, accesses_of_granted, acc
 use super::secrets;
 use super::spec::ReadGrant;
 use super::status::HandlerState;
+use super::supervisor::LoadPace;
 use crate::access::{Authority, Refusal};
 use crate::api_server::{ApiListerWatcher, WatchedResource};
 use crate::guest::{
@@ -78,12 +80,13 @@ pub(super) enum NotReady {
 }
 
 /// Makes a generation ready; nothing of what runs is touched. `running` is the one that it would take over
-/// from, `waits` is told why it takes longer.
+/// from, `pace` keeps it from coming too often, `waits` is told why it takes longer.
 pub(super) async fn prepare(
     at: &Surroundings,
     definition: &HandlerDefinition,
     running: Option<&Generation>,
     anew: bool,
+    pace: &mut LoadPace,
     waits: impl Fn(HandlerState),
 ) -> Result<NextGeneration, NotReady> {
     let HandlerDefinition { name, spec, .. } = definition;
@@ -93,14 +96,17 @@ pub(super) async fn prepare(
     .await
     .map_err(NotReady::Refused)?;
     if anew {
-        at.quarantine.release(&digest);
+        at.quarantine.release(&digest, definition.source.namespace());
+        pace.forget();
     } else if running.is_some_and(|it| it.digest == digest && it.definition.spec == *spec) {
         return Err(NotReady::Unchanged);
     }
-    if let Some(reason) = at.quarantine.reason(&digest) {
+    if let Some(reason) = at.quarantine.reason(&digest, definition.source.namespace()) {
         return Err(NotReady::Quarantined(reason));
     }
-    let module = compile(at, wasm).await?;
+    pace.turn(name, digest).await;
+    let module = compile(at, definition, wasm).await?;
+    pace.compiled(digest);
     let account = definition.service_account().map_err(NotReady::Refused)?;
     let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
     let mut authority = account.map(|account| Authority { account, accesses });
@@ -110,14 +116,17 @@ pub(super) async fn prepare(
         let limits = spec.limits(&at.ceilings).map_err(NotReady::Refused)?;
         let name = name.clone();
         let quarantine = at.quarantine.clone();
-        let started = at.guests.spawn(async move {
+        // Whoever no longer waits for it ends it, however long it may take.
+        let mut starting = JoinSet::new();
+        let start = async move {
             let _starting = quarantine.starting(digest);
             StartedGuest::start(module, &name, config, limits).await
-        });
-        let started = started.await;
-        let ended =
-            |error| NotReady::Unavailable(format!("starting the module ended early: {error}"));
-        started.map_err(ended)?.map_err(|error| match error {
+        };
+        starting.spawn_on(start, &at.guests);
+        let Some(Ok(started)) = starting.join_next().await else {
+            return Err(NotReady::Unavailable("starting the module ended early".to_owned()));
+        };
+        started.map_err(|error| match error {
             ModuleError::Start(_) => NotReady::FailedToStart(digest, error.to_string()),
             error => NotReady::Refused(error.to_string()),
         })?
@@ -173,7 +182,12 @@ async fn reviewed(at: &Surroundings, authority: Option<&Authority>) -> Result<()
     }
 }
 
-async fn compile(at: &Surroundings, wasm: Vec<u8>) -> Result<GuestModule, NotReady> {
+async fn compile(
+    at: &Surroundings,
+    definition: &HandlerDefinition,
+    wasm: Vec<u8>,
+) -> Result<GuestModule, NotReady> {
+    let _turn = at.compile_turns.turn(definition.source.namespace()).await;
     at.compiler.compile(&wasm).await.map_err(|error| match error {
         ModuleError::NotCompiled(error) if !error.is_of_the_module() => {
             NotReady::Unavailable(error.to_string())

@@ -12,6 +12,7 @@ use kube::Client;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::compile_turns::CompileTurns;
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::informer;
 use super::quarantine::Quarantine;
@@ -19,13 +20,14 @@ use super::status::{HandlerState, HandlerStatus};
 use super::supervisor::{SupervisedHandler, supervise};
 use crate::access::{AccessPeriods, AccessReviewer};
 use crate::api_server::WatchedResource;
-use crate::guest::{Compiler, GuestLimits};
+use crate::guest::{Compiler, Counts, GuestLimits};
 use crate::modules::ModuleFetcher;
 
 /// What all handlers share.
 pub(super) struct Surroundings {
     pub(super) client: Client,
     pub(super) compiler: Compiler,
+    pub(super) compile_turns: CompileTurns,
     pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
@@ -41,6 +43,8 @@ pub(super) struct Surroundings {
 pub struct HandlerRegistry {
     surroundings: Arc<Surroundings>,
     handlers: Mutex<Handlers>,
+    /// Where handlers come from whose first ones are not all here yet.
+    sources: Mutex<BTreeMap<&'static str, HandlerState>>,
 }
 
 #[derive(Default)]
@@ -82,6 +86,7 @@ impl HandlerRegistry {
         let surroundings = Surroundings {
             client,
             compiler,
+            compile_turns: CompileTurns::default(),
             modules,
             informers,
             guests,
@@ -89,7 +94,8 @@ impl HandlerRegistry {
             quarantine,
             access,
         };
-        Self { surroundings: Arc::new(surroundings), handlers: Mutex::default() }
+        let (handlers, sources) = (Mutex::default(), Mutex::default());
+        Self { surroundings: Arc::new(surroundings), handlers, sources }
     }
 
     /// Notes in a folder which module is being started, so that one that a host died of is in quarantine for the
@@ -210,6 +216,11 @@ impl HandlerRegistry {
         }
     }
 
+    /// How often modules were compiled, and how often they were there.
+    pub fn compile_counts(&self) -> Counts {
+        self.surroundings.compiler.counts()
+    }
+
     /// One handler; none if there is no such handler.
     pub fn status(&self, name: &str) -> Option<HandlerStatus> {
         self.with(name, SupervisedHandler::status)
@@ -220,19 +231,27 @@ impl HandlerRegistry {
         self.handlers().by_name.values().map(|entry| entry.handler.status()).collect()
     }
 
-    /// Whether every handler that can run has handled its initial lists.
+    /// Whether all handlers are known, and every one that can run has handled its initial lists.
     pub fn is_ready(&self) -> bool {
-        self.statuses().iter().all(|status| match status.state {
-            HandlerState::Loading | HandlerState::Unreachable(_) => false,
-            // A paused one waits for somebody.
-            HandlerState::Running => status.has_synced || status.paused,
-            // None of these may keep the others from serving.
-            HandlerState::UnknownKind(_)
-            | HandlerState::UnknownSecret(_)
-            | HandlerState::Forbidden(_)
-            | HandlerState::Failed(_)
-            | HandlerState::Quarantined(_) => true,
-        })
+        self.sources().values().all(|state| !keeps_waiting(state))
+            && self.statuses().iter().all(|status| match status.state {
+                // A paused one waits for somebody.
+                HandlerState::Running => status.has_synced || status.paused,
+                _ => !keeps_waiting(&status.state),
+            })
+    }
+
+    /// Where handlers come from whose first ones are not all here yet, and why not.
+    pub fn sources_to_come(&self) -> Vec<(&'static str, HandlerState)> {
+        self.sources().iter().map(|(source, state)| (*source, state.clone())).collect()
+    }
+
+    /// The first handlers of a source are not all here; or they are, which is said once.
+    pub(super) fn source_stands(&self, source: &'static str, state: Option<HandlerState>) {
+        match state {
+            Some(state) => self.sources().insert(source, state),
+            None => self.sources().remove(source),
+        };
     }
 
     /// The informer of a resource, which handlers that watch it share.
@@ -264,7 +283,25 @@ impl HandlerRegistry {
         self.handlers().by_name.get(name).map(|entry| act(&entry.handler))
     }
 
+    fn sources(&self) -> MutexGuard<'_, BTreeMap<&'static str, HandlerState>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn handlers(&self) -> MutexGuard<'_, Handlers> {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether whoever needs the host has to wait while this lasts. What only somebody else can change, or nobody,
+/// may not keep the others from serving.
+fn keeps_waiting(state: &HandlerState) -> bool {
+    match state {
+        HandlerState::Loading | HandlerState::Unreachable(_) => true,
+        HandlerState::Running
+        | HandlerState::UnknownKind(_)
+        | HandlerState::UnknownSecret(_)
+        | HandlerState::Forbidden(_)
+        | HandlerState::Failed(_)
+        | HandlerState::Quarantined(_) => false,
     }
 }

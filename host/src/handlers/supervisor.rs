@@ -5,6 +5,7 @@
 //! out:  registrations at the informers of what it watches
 //! runs: one task per handler, until it is removed or the host stops.
 
+mod load_pace;
 mod revocation;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+pub(super) use self::load_pace::LoadPace;
 use self::revocation::{access_lost, forbidden};
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
@@ -250,6 +252,9 @@ impl SupervisedHandler {
     /// many notifications were not delivered. What became of them can still be told.
     pub(super) async fn drain(&self, deadline: Duration) -> usize {
         let generation = self.generation();
+        // Nothing more would be delivered to a guest that is not called any more.
+        let is_over = generation.as_ref().is_some_and(|it| it.guest.crashed().borrow().is_some());
+        let deadline = if is_over { Duration::ZERO } else { deadline };
         let places = generation.iter().flat_map(|generation| &generation.places);
         let left = join_all(places.map(|place| place.registration.remove(deadline))).await;
         self.gone.send_replace(true);
@@ -302,7 +307,7 @@ impl SupervisedHandler {
 /// Brings the handler to what is wanted of it, until that is that it ends.
 pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundings>) {
     let mut wanted = handler.wanted.subscribe();
-    let mut starts = FailedStarts::default();
+    let (mut starts, mut pace) = (FailedStarts::default(), LoadPace::default());
     // Nothing has been loaded anew yet.
     let mut anew_last = 0;
     let mut reviewed = Instant::now();
@@ -333,7 +338,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                     handler.withdraw(&refusal).await;
                     continue;
                 }
-                next = prepare(&at, &now.definition, generation.as_ref(), anew, waits) => next,
+                next = prepare(&at, &now.definition, generation.as_ref(), anew, &mut pace, waits) => next,
             },
         };
         anew_last = now.anew;
@@ -405,7 +410,7 @@ impl SupervisedHandler {
                     AfterFailure::Wait(wait) => (HandlerState::Failed(problem), Some(wait)),
                     AfterFailure::Quarantine(why) => {
                         let why = format!("{why}; the last time it {problem}");
-                        at.quarantine.insert(digest, why.clone());
+                        at.quarantine.insert(digest, self.source().namespace(), why.clone());
                         (HandlerState::Quarantined(why), None)
                     }
                 }
@@ -418,7 +423,7 @@ impl SupervisedHandler {
     /// No more calls into this module.
     fn quarantine(&self, at: &Surroundings, digest: Digest, why: String) {
         tracing::error!(handler = &*self.name, %digest, why, "handler quarantined");
-        at.quarantine.insert(digest, why.clone());
+        at.quarantine.insert(digest, self.source().namespace(), why.clone());
         let mut running = self.running();
         running.quarantined = true;
         running.apply_pause();

@@ -8,6 +8,7 @@ use reqwest::Url;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::error::Problem;
 use super::signature::PublicKey;
@@ -68,11 +69,16 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Signatures {
     mode: SignatureMode,
     #[serde(default)]
     keys: Vec<PathBuf>,
+    /// Of keyless signatures, which are not verified: named so that the error can say so.
+    #[serde(default)]
+    identities: Option<IgnoredAny>,
+    #[serde(default)]
+    trust_root: Option<IgnoredAny>,
 }
 
 impl FetchPolicy {
@@ -106,9 +112,11 @@ impl FetchPolicy {
         if let Some(file) = docker_config.as_ref().filter(|file| !file.is_file()) {
             return Err(format!("dockerConfig: there is no file {}", file.display()));
         }
-        let Signatures { mode, keys } = document
-            .signatures
-            .unwrap_or(Signatures { mode: SignatureMode::Off, keys: Vec::new() });
+        let (mode, keys) = match document.signatures {
+            Some(Signatures { identities: None, trust_root: None, mode, keys }) => (mode, keys),
+            Some(_) => return Err(KEYLESS.to_owned()),
+            None => (SignatureMode::Off, Vec::new()),
+        };
         if mode != SignatureMode::Off && keys.is_empty() {
             return Err("signatures.keys is empty: name the cosign.pub files that count, or set \
                         signatures.mode to off"
@@ -187,6 +195,9 @@ fn read_key(file: &Path) -> Result<PublicKey, String> {
 const API_VERSION: &str = "informerd.dev/v1alpha1";
 const KIND: &str = "ModulePolicy";
 
+const KEYLESS: &str = "signatures.identities and signatures.trustRoot are of keyless signatures, and certificates are \
+                       not verified: sign with a key (`cosign sign --key`), and name its cosign.pub in signatures.keys";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +253,8 @@ mod tests {
             ("caFile: cosign.pub\n", "no PEM certificate"),
             ("dockerConfig: missing.json\n", "dockerConfig"),
             ("signatures: { mode: required }\n", "signatures.keys is empty"),
+            ("signatures: { mode: required, identities: [{ issuer: x }] }\n", "not verified"),
+            ("signatures: { mode: off, keys: [], trustRoot: root.json }\n", "signatures.keys"),
             ("signatures: { mode: always }\n", "expected one of off, warn, required"),
             ("signatures: { keys: [cosign.pub] }\n", "mode"),
             ("signatures: { mode: warn, keys: [README.md] }\n", "README.md: there is no"),

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::SOURCE;
 use super::object::HandlerObject;
 use super::status::{Outcome, ResourceStatus};
 use crate::handlers::definition::{DefinitionSource, HandlerDefinition};
@@ -34,6 +35,7 @@ struct Known {
     by_key: BTreeMap<ObjectKey, KnownHandler>,
     /// To be applied, each once, the longest waiting first.
     queue: VecDeque<ObjectKey>,
+    is_listed: bool,
 }
 
 struct KnownHandler {
@@ -55,6 +57,16 @@ pub(super) struct StatusChange {
     pub(super) status: ResourceStatus,
     /// Not only numbers and messages have changed.
     pub(super) is_urgent: bool,
+}
+
+impl Known {
+    /// Whoever asks whether the host is ready is not kept waiting for custom resources any more when all that
+    /// were there at first are handlers.
+    fn tell_registry(&self, registry: &HandlerRegistry) {
+        if self.is_listed && self.queue.is_empty() {
+            registry.source_stands(SOURCE, None);
+        }
+    }
 }
 
 impl KnownHandlers {
@@ -120,19 +132,29 @@ impl KnownHandlers {
         self.queued.notified().await;
     }
 
-    /// What is to be applied next.
-    pub(super) fn next(&self) -> Option<Arc<HandlerObject>> {
+    /// What is to be applied next, of those namespaces that may have one more.
+    pub(super) fn next(&self, may_load: impl Fn(&str) -> bool) -> Option<Arc<HandlerObject>> {
         let mut known = self.known();
-        while let Some(key) = known.queue.pop_front() {
+        let Known { by_key, queue, .. } = &mut *known;
+        let of = |key: &ObjectKey| may_load(key.namespace().unwrap_or_default());
+        while let Some(key) = queue.iter().position(of).and_then(|at| queue.remove(at)) {
             // It may be gone meanwhile.
-            if let Some(handler) = known.by_key.get_mut(&key) {
+            if let Some(handler) = by_key.get_mut(&key) {
                 handler.is_queued = false;
                 if !handler.object.is_deleting {
                     return Some(handler.object.clone());
                 }
             }
         }
+        known.tell_registry(&self.registry);
         None
+    }
+
+    /// The server's list of what there is at first has been told.
+    pub(super) fn listed(&self) {
+        let mut known = self.known();
+        known.is_listed = true;
+        known.tell_registry(&self.registry);
     }
 
     /// Applies the handler that an object describes, or says why it describes none, unless the object has
