@@ -11,7 +11,7 @@ use host::modules::Digest;
 use serde_json::json;
 use tests::{
     Delivery, Dev, Event, assert_chain, config_map_with, config_maps, deliveries_of, eventually,
-    final_view, problems_of, said_by, server_view,
+    final_view, hostile_guest, problems_of, said_by, server_view,
 };
 use tokio::time::sleep;
 
@@ -266,6 +266,32 @@ async fn a_module_that_traps_too_often_is_quarantined_until_it_changes_or_somebo
 
     assert_eq!(host.load("traps-too", RECORDER, &spec).await, HandlerState::Running);
     host.synced("traps-too").await;
+
+    // What waits for a module that is not called any more keeps nobody waiting who removes it.
+    for n in 0..120 {
+        apply(storage, &format!("trap-{n}"), "2");
+    }
+    eventually("it is quarantined again", MINUTE, quarantined).await;
+    apply(storage, "fine", "2");
+    eventually("something waits", MINUTE, || host.status("traps").pending > 0).await;
+    let begin = Instant::now();
+    assert!(host.host.handlers().remove("traps", MINUTE).await > Some(0));
+    assert!(begin.elapsed() < MINUTE / 2, "{:?}", begin.elapsed());
+}
+
+/// H50: starts that nobody waits for any more do not add up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_ends_when_something_newer_is_wanted() {
+    let dev = Dev::start().await;
+    let host = dev.host().await;
+    let forever = with("  limits: { cpuAtStart: 30s }\n");
+    host.begin_load_bytes("starts", &hostile_guest("says_at_start", &[]), &forever).unwrap();
+    let said = || said_by("starts").iter().filter(|line| *line == "starting").count();
+    eventually("it starts", MINUTE, || said() > 0).await;
+    assert_eq!(host.load("starts", RECORDER, MAPS).await, HandlerState::Running);
+    let before = said();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(said(), before, "it still starts");
 }
 
 #[tokio::test(flavor = "multi_thread")]

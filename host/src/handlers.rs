@@ -16,6 +16,7 @@ mod module_pace;
 mod resources;
 mod secrets;
 mod quarantine;
+mod compile_turns;
 
 pub use custom_resources::{HANDLER_CRD, HandlerResources, ResourcePolicy, ResourcesState};
 pub use definition::{DefinitionSource, HandlerDefinition, ModuleFile};

@@ -591,7 +591,7 @@ fn limited(limits: &str) -> String {
 }
 
 /// Ways to attack that other tests show contained, with the full name of each.
-pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
+pub(crate) const ELSEWHERE: [(&str, &str); 15] = [
     ("H9", "guest::pre_scan::tests::each_number_may_be_as_high_as_its_limit_and_no_higher"),
     ("H9", "compiling::a_module_with_too_much_in_it_is_refused_before_it_is_compiled"),
     ("H9", "compiling::a_module_that_takes_too_long_to_compile_ends_at_the_limit_which_is_named"),
@@ -610,6 +610,11 @@ pub(crate) const ELSEWHERE: [(&str, &str); 13] = [
     ),
     ("H42", "guest::instance::tests::a_panic_of_the_host_costs_the_call_and_is_counted"),
     ("H50", "reload::of_many_modules_in_a_short_time_a_few_are_loaded_and_the_last"),
+    ("H50", "reload::a_start_ends_when_something_newer_is_wanted"),
+    (
+        "H50",
+        "handlers::compile_turns::tests::a_namespace_compiles_one_at_a_time_and_keeps_nobody_else_waiting",
+    ),
     ("H51", "reload::the_old_generation_goes_on_while_the_next_one_is_bad"),
 ];
 

@@ -42,10 +42,7 @@ impl HandlerDefinition {
     /// The namespace of the Secrets that its module is pulled with: a custom resource's own; none: the
     /// host's.
     pub(super) fn namespace_of_pull_secrets(&self) -> Option<&str> {
-        match &self.source {
-            DefinitionSource::Resource { namespace, .. } => Some(namespace),
-            DefinitionSource::File(_) | DefinitionSource::Operator(_) => None,
-        }
+        self.source.namespace()
     }
 
     /// The account whose rights it has; none: the host's own. An error names the field.
@@ -137,6 +134,14 @@ pub enum DefinitionSource {
 }
 
 impl DefinitionSource {
+    /// The namespace whose users write it; none: only whoever runs the host does.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Resource { namespace, .. } => Some(namespace),
+            Self::File(_) | Self::Operator(_) => None,
+        }
+    }
+
     /// One of the kind may take the other's place.
     pub(super) fn is_of_the_kind_of(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use informer::{HandlerRegistration, IndexError, SharedInformer, SharedInformerOptions};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::definition::HandlerDefinition;
@@ -95,11 +96,11 @@ pub(super) async fn prepare(
     .await
     .map_err(NotReady::Refused)?;
     if anew {
-        at.quarantine.release(&digest);
+        at.quarantine.release(&digest, definition.source.namespace());
     } else if running.is_some_and(|it| it.digest == digest && it.definition.spec == *spec) {
         return Err(NotReady::Unchanged);
     }
-    if let Some(reason) = at.quarantine.reason(&digest) {
+    if let Some(reason) = at.quarantine.reason(&digest, definition.source.namespace()) {
         return Err(NotReady::Quarantined(reason));
     }
     // An operator need not wait.
@@ -110,7 +111,7 @@ pub(super) async fn prepare(
             || tracing::warn!(handler = &**name, %digest, max, in_seconds = period, problem);
         pace.turn(digest, held_up).await;
     }
-    let module = compile(at, digest, wasm).await?;
+    let module = compile(at, definition, digest, wasm).await?;
     let account = definition.service_account().map_err(NotReady::Refused)?;
     let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
     let mut authority = account.map(|account| Authority { account, accesses });
@@ -120,14 +121,17 @@ pub(super) async fn prepare(
         let limits = spec.limits(&at.ceilings).map_err(NotReady::Refused)?;
         let name = name.clone();
         let quarantine = at.quarantine.clone();
-        let started = at.guests.spawn(async move {
+        // Whoever no longer waits for it ends it, however long it may take.
+        let mut starting = JoinSet::new();
+        let start = async move {
             let _starting = quarantine.starting(digest);
             StartedGuest::start(module, &name, config, limits).await
-        });
-        let started = started.await;
-        let ended =
-            |error| NotReady::Unavailable(format!("starting the module ended early: {error}"));
-        started.map_err(ended)?.map_err(|error| match error {
+        };
+        starting.spawn_on(start, &at.guests);
+        let Some(Ok(started)) = starting.join_next().await else {
+            return Err(NotReady::Unavailable("starting the module ended early".to_owned()));
+        };
+        started.map_err(|error| match error {
             ModuleError::NoRoom(_) => NotReady::Unavailable(error.to_string()),
             ModuleError::Start(_) => NotReady::FailedToStart(digest, error.to_string()),
             error => NotReady::Refused(error.to_string()),
@@ -188,9 +192,11 @@ async fn reviewed(at: &Surroundings, authority: Option<&Authority>) -> Result<()
 
 async fn compile(
     at: &Surroundings,
+    definition: &HandlerDefinition,
     digest: Digest,
     wasm: Vec<u8>,
 ) -> Result<GuestModule, NotReady> {
+    let _turn = at.compile_turns.turn(definition.source.namespace()).await;
     at.compiler.compile_shared(digest, &wasm).await.map_err(|error| match error {
         ModuleError::NotCompiled(error) if !error.is_of_the_module() => {
             NotReady::Unavailable(error.to_string())

@@ -3,8 +3,8 @@
 //! What the host is starting is noted in a folder. What is noted there and nobody is starting any more was being
 //! started when a host died, and is not tried again: a stored bad module cannot make the host die for ever.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::modules::Digest;
 
-/// The digests that are not run, and why.
+/// The digests that are not run, and why. What a module did for the handlers of one namespace keeps it from those
+/// only: a spec may give any module limits, or a configuration, that it fails with.
 #[derive(Default)]
 pub(super) struct Quarantine {
     /// Has a file for each module that is being started, locked by the host that does so. None: nothing
@@ -23,7 +24,10 @@ pub(super) struct Quarantine {
 
 #[derive(Default)]
 struct Digests {
-    reasons: BTreeMap<Digest, String>,
+    /// A host died of them.
+    deadly: BTreeSet<Digest>,
+    /// Why, by the namespace whose handlers have them; none: the operator's own.
+    failed: BTreeMap<(Digest, Option<String>), String>,
     starting: BTreeMap<Digest, Note>,
 }
 
@@ -51,25 +55,29 @@ impl Quarantine {
             if let Some(digest) = name.to_str().and_then(Digest::from_hex)
                 && File::open(entry.path())?.try_lock().is_ok()
             {
-                digests.reasons.insert(digest, DIED.to_owned());
+                digests.deadly.insert(digest);
             }
         }
         let _ = self.folder.set(folder.to_owned());
         Ok(())
     }
 
-    /// Why the module is not to be run.
-    pub(super) fn reason(&self, digest: &Digest) -> Option<String> {
-        self.digests().reasons.get(digest).cloned()
+    /// Why the module is not to be run for handlers of this namespace.
+    pub(super) fn reason(&self, digest: &Digest, namespace: Option<&str>) -> Option<String> {
+        let digests = self.digests();
+        let failed = || digests.failed.get(&(*digest, namespace.map(str::to_owned))).cloned();
+        digests.deadly.contains(digest).then(|| DIED.to_owned()).or_else(failed)
     }
 
-    pub(super) fn insert(&self, digest: Digest, reason: String) {
-        self.digests().reasons.insert(digest, reason);
+    pub(super) fn insert(&self, digest: Digest, namespace: Option<&str>, reason: String) {
+        self.digests().failed.insert((digest, namespace.map(str::to_owned)), reason);
     }
 
-    /// An operator wants it to be tried again.
-    pub(super) fn release(&self, digest: &Digest) {
-        if self.digests().reasons.remove(digest).is_some() {
+    /// An operator wants it to be tried again, for a handler of this namespace.
+    pub(super) fn release(&self, digest: &Digest, namespace: Option<&str>) {
+        let mut digests = self.digests();
+        digests.failed.remove(&(*digest, namespace.map(str::to_owned)));
+        if digests.deadly.remove(digest) {
             self.forget(digest);
         }
     }
@@ -150,14 +158,27 @@ mod tests {
         died.digests().starting.clear();
 
         let next = quarantine(folder.path());
-        assert_eq!(next.reason(&good), None);
-        assert_eq!(next.reason(&bad).as_deref(), Some(DIED));
+        assert_eq!(next.reason(&good, None), None);
+        assert_eq!(next.reason(&bad, None).as_deref(), Some(DIED));
         let after = quarantine(folder.path());
-        assert_eq!(after.reason(&bad).as_deref(), Some(DIED), "until somebody says so");
+        assert_eq!(after.reason(&bad, None).as_deref(), Some(DIED), "until somebody says so");
 
-        after.release(&bad);
-        assert_eq!(after.reason(&bad), None);
-        assert_eq!(quarantine(folder.path()).reason(&bad), None);
+        after.release(&bad, None);
+        assert_eq!(after.reason(&bad, None), None);
+        assert_eq!(quarantine(folder.path()).reason(&bad, None), None);
+    }
+
+    #[test]
+    fn what_a_module_did_in_one_namespace_keeps_it_from_no_other() {
+        let (quarantine, digest) = (Quarantine::default(), Digest::of(b"popular"));
+        quarantine.insert(digest, Some("a"), "it trapped".to_owned());
+        assert_eq!(quarantine.reason(&digest, Some("a")).as_deref(), Some("it trapped"));
+        assert_eq!(quarantine.reason(&digest, Some("b")), None);
+        assert_eq!(quarantine.reason(&digest, None), None);
+        quarantine.release(&digest, Some("b"));
+        assert!(quarantine.reason(&digest, Some("a")).is_some());
+        quarantine.release(&digest, Some("a"));
+        assert_eq!(quarantine.reason(&digest, Some("a")), None);
     }
 
     #[test]
@@ -165,9 +186,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (quarantine(folder.path()), Digest::of(b"slow"));
         let starting = one.starting(other);
-        assert_eq!(quarantine(folder.path()).reason(&other), None);
+        assert_eq!(quarantine(folder.path()).reason(&other, None), None);
         drop(starting);
-        assert_eq!(quarantine(folder.path()).reason(&other), None);
+        assert_eq!(quarantine(folder.path()).reason(&other, None), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::compile_turns::CompileTurns;
 use super::custom_resources::ResourcesState;
 use super::definition::{DefinitionSource, HandlerDefinition};
 use super::generation::informer;
@@ -29,6 +30,7 @@ use crate::modules::ModuleFetcher;
 pub(super) struct Surroundings {
     pub(super) client: Client,
     pub(super) compiler: Compiler,
+    pub(super) compile_turns: CompileTurns,
     pub(super) modules: ModuleFetcher,
     pub(super) informers: SharedInformerFactory<WatchedResource>,
     /// Guests run on threads of their own, so that one that burns its CPU time delays other guests
@@ -88,6 +90,7 @@ impl HandlerRegistry {
         let surroundings = Surroundings {
             client,
             compiler,
+            compile_turns: CompileTurns::default(),
             modules,
             informers,
             guests,

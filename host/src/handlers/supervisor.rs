@@ -255,6 +255,9 @@ impl SupervisedHandler {
     /// many notifications were not delivered. What became of them can still be told.
     pub(super) async fn drain(&self, deadline: Duration) -> usize {
         let generation = self.generation();
+        // Nothing more would be delivered to a guest that is not called any more.
+        let is_over = generation.as_ref().is_some_and(|it| it.guest.crashed().borrow().is_some());
+        let deadline = if is_over { Duration::ZERO } else { deadline };
         let places = generation.iter().flat_map(|generation| &generation.places);
         let left = join_all(places.map(|place| place.registration.remove(deadline))).await;
         self.gone.send_replace(true);
@@ -411,7 +414,7 @@ impl SupervisedHandler {
                     AfterFailure::Wait(wait) => (HandlerState::Failed(problem), Some(wait)),
                     AfterFailure::Quarantine(why) => {
                         let why = format!("{why}; the last time it {problem}");
-                        at.quarantine.insert(digest, why.clone());
+                        at.quarantine.insert(digest, self.source().namespace(), why.clone());
                         (HandlerState::Quarantined(why), None)
                     }
                 }
@@ -424,7 +427,7 @@ impl SupervisedHandler {
     /// No more calls into this module.
     fn quarantine(&self, at: &Surroundings, digest: Digest, why: String) {
         tracing::error!(handler = &*self.name, %digest, why, "handler quarantined");
-        at.quarantine.insert(digest, why.clone());
+        at.quarantine.insert(digest, self.source().namespace(), why.clone());
         let mut running = self.running();
         running.quarantined = true;
         running.apply_pause();
