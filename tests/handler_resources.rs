@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tests::{
     Dev, Event, Faults, Kind, ModulesFolder, TcpProxy, TestHost, apply, condition, config_map,
     config_maps, create, create_handler_kind, deliveries_of, eventually, handler_kind,
-    handler_resource, handlers_in, holds, reported,
+    handler_resource, handlers_in, holds, hostile_guest, reported,
 };
 use tokio::time::sleep;
 
@@ -289,6 +289,36 @@ async fn a_thousand_custom_resources_are_loaded_a_few_at_a_time() {
         })
     };
     eventually("every status says so", 3 * MINUTE, is_all_reported).await;
+}
+
+/// More of them than are loaded at a time, each of which starts for as long as it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_whose_handlers_load_slowly_keeps_no_other_waiting() {
+    let dev = Dev::start().await;
+    let storage = dev.storage();
+    storage.apply(handler_kind()).unwrap();
+    let modules = ModulesFolder::of(&[("no_op.wasm", NO_OP)]);
+    fs::write(modules.path().join("slow.wasm"), hostile_guest("says_at_start", &[])).unwrap();
+    let host = TestHost::start(dev.client()).await;
+    host.host.follow_resources(modules.policy(&[]));
+    let create = |namespace: &str, name: &str, spec: Value| {
+        let mut object = serde_json::to_value(handler_resource(name, spec)).unwrap();
+        object["metadata"]["namespace"] = namespace.into();
+        storage.apply(object).unwrap();
+    };
+    let mut slow = maps("slow.wasm");
+    slow["limits"] = json!({ "cpuAtStart": "30s" });
+    for n in 0..20 {
+        create("slow", &format!("slow-{n}"), slow.clone());
+    }
+    let handlers = host.host.handlers();
+    let loading = || handlers.statuses().len();
+    eventually("as many are loaded as may be", MINUTE, || loading() == 8).await;
+    create("other", "quick", maps("no_op.wasm"));
+    let is_there = || handlers.status("other/quick").is_some();
+    eventually("the other one is loaded", MINUTE / 6, is_there).await;
+    host.synced("other/quick").await;
+    assert_eq!(loading(), 8 + 1);
 }
 
 /// A server that does not serve the kind yet, and then takes what a later host would understand.

@@ -112,6 +112,7 @@ pub(super) async fn prepare(
         pace.turn(digest, held_up).await;
     }
     let module = compile(at, definition, digest, wasm).await?;
+    pace.compiled(digest);
     let account = definition.service_account().map_err(NotReady::Refused)?;
     let accesses = secrets::accesses(definition).map_err(NotReady::Refused)?;
     let mut authority = account.map(|account| Authority { account, accesses });

@@ -12,26 +12,43 @@ use crate::modules::Digest;
 #[derive(Default)]
 pub(super) struct ModulePace {
     /// The oldest first.
-    begun: VecDeque<(Digest, Instant)>,
+    begun: VecDeque<Begun>,
+}
+
+struct Begun {
+    digest: Digest,
+    at: Instant,
+    /// To its end, so that it is in the compile cache.
+    is_compiled: bool,
 }
 
 impl ModulePace {
-    /// Waits until a module may be made ready. One that had its turn in the last [`PERIOD`] has it: what was
-    /// compiled then is kept. Whoever gives up waiting has had no turn.
+    /// Waits until a module may be made ready. One that had its turn in the last [`PERIOD`], and was compiled
+    /// then, has it. Whoever gives up waiting has had no turn.
     pub(super) async fn turn(&mut self, digest: Digest, mut waits: impl FnMut()) {
         loop {
             let now = Instant::now();
-            self.begun.retain(|(_, at)| now.duration_since(*at) < PERIOD);
-            if self.begun.iter().any(|(of, _)| *of == digest) {
+            self.begun.retain(|it| now.duration_since(it.at) < PERIOD);
+            if self.begun.iter().any(|it| it.is_compiled && it.digest == digest) {
                 return;
             }
             match self.begun.front() {
-                Some((_, oldest)) if self.begun.len() >= MODULES_MAX => {
+                Some(oldest) if self.begun.len() >= MODULES_MAX => {
                     waits();
-                    sleep_until(*oldest + PERIOD).await;
+                    sleep_until(oldest.at + PERIOD).await;
                 }
-                _ => return self.begun.push_back((digest, now)),
+                _ => {
+                    return self.begun.push_back(Begun { digest, at: now, is_compiled: false });
+                }
             }
+        }
+    }
+
+    /// A module that had its turn has been compiled. One that was not, since something newer was wanted, takes another
+    /// turn: else who goes back and forth between two would have the host begin with them all the time.
+    pub(super) fn compiled(&mut self, digest: Digest) {
+        for begun in self.begun.iter_mut().filter(|it| it.digest == digest) {
+            begun.is_compiled = true;
         }
     }
 }
@@ -73,8 +90,19 @@ mod tests {
     async fn modules_that_were_there_lately_come_and_go_as_they_like() {
         let (mut pace, start) = (ModulePace::default(), Instant::now());
         for number in 0..100u8 {
-            pace.turn(Digest::of(&[number % 2]), || {}).await;
+            let digest = Digest::of(&[number % 2]);
+            pace.turn(digest, || {}).await;
+            pace.compiled(digest);
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn modules_that_were_never_compiled_to_the_end_are_counted_each_time() {
+        let (mut pace, start) = (ModulePace::default(), Instant::now());
+        for number in 0..=MODULES_MAX {
+            pace.turn(Digest::of(&[(number % 2) as u8]), || {}).await;
+        }
+        assert_eq!(start.elapsed(), PERIOD);
     }
 }

@@ -134,12 +134,14 @@ impl KnownHandlers {
         self.queued.notified().await;
     }
 
-    /// What is to be applied next.
-    pub(super) fn next(&self) -> Option<Arc<HandlerObject>> {
+    /// What is to be applied next, of those namespaces that may have one more loaded.
+    pub(super) fn next(&self, may_load: impl Fn(&str) -> bool) -> Option<Arc<HandlerObject>> {
         let mut known = self.known();
-        while let Some(key) = known.queue.pop_front() {
+        let Known { by_key, queue, .. } = &mut *known;
+        let of = |key: &ObjectKey| may_load(key.namespace().unwrap_or_default());
+        while let Some(key) = queue.iter().position(of).and_then(|at| queue.remove(at)) {
             // It may be gone meanwhile.
-            if let Some(handler) = known.by_key.get_mut(&key) {
+            if let Some(handler) = by_key.get_mut(&key) {
                 handler.is_queued = false;
                 if !handler.object.is_deleting {
                     return Some(handler.object.clone());
