@@ -69,9 +69,9 @@ impl CallMeter {
         !self.metered().used.is_zero()
     }
 
-    /// The call has ended.
-    pub(super) fn end(&self) {
-        self.lane.ended(self.is_slow());
+    /// The call has ended, with an answer or because it failed.
+    pub(super) fn end(&self, failed: bool) {
+        self.lane.ended(!failed && !self.is_slow());
     }
 
     /// The guest goes on after waiting, maybe on another thread.

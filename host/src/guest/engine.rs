@@ -86,5 +86,6 @@ pub(super) fn config() -> Config {
     config
 }
 
-/// A guest is asked how long it has run, and others get their turn, this often.
-pub(super) const EPOCH: Duration = Duration::from_millis(10);
+/// A guest is asked how long it has run, and others get their turn, this often. Whoever comes when all threads are at work
+/// waits for so long.
+pub(super) const EPOCH: Duration = Duration::from_millis(2);

@@ -207,8 +207,9 @@ pub(super) async fn within<T, E: From<CallError>>(
         }
     });
     let answer = AssertUnwindSafe(turn_by_turn).catch_unwind().await;
-    meter.end();
-    answer.unwrap_or_else(|panic| Err(host_bug(&*panic).into()))
+    let answer = answer.unwrap_or_else(|panic| Err(host_bug(&*panic).into()));
+    meter.end(answer.is_err());
+    answer
 }
 
 fn host_bug(panic: &(dyn Any + Send)) -> CallError {

@@ -2,11 +2,11 @@
 //!
 //! Slow calls have all threads but one, for an epoch at a time, first come, first served. So there is always a
 //! thread for the calls that take microseconds, as nearly all do, whatever the others do with theirs. A
-//! handler whose last call was slow begins its next one in the slow lane.
+//! handler with a call that was slow, or failed, begins its next ones in the slow lane, until enough of them were quick.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::thread::available_parallelism;
 
@@ -26,7 +26,8 @@ pub(super) struct SlowLane(Arc<Semaphore>);
 #[derive(Clone)]
 pub(super) struct Lane {
     slow: SlowLane,
-    is_slow: Arc<AtomicBool>,
+    /// So many calls, starts included, until it leaves the slow lane.
+    slow_calls: Arc<AtomicU32>,
 }
 
 /// One call's place.
@@ -43,7 +44,7 @@ impl SlowLane {
 
     /// For a handler that begins as a quick one.
     pub(super) fn lane(&self) -> Lane {
-        Lane { slow: self.clone(), is_slow: Arc::default() }
+        Lane { slow: self.clone(), slow_calls: Arc::default() }
     }
 }
 
@@ -51,15 +52,20 @@ impl Lane {
     /// A call begins.
     pub(super) fn turns(&self) -> Turns {
         let mut turns = Turns { lane: self.clone(), slow: None };
-        if self.is_slow.load(Ordering::Relaxed) {
+        if self.slow_calls.load(Ordering::Relaxed) > 0 {
             turns.enter_slow_lane();
         }
         turns
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&self, was_slow: bool) {
-        self.is_slow.store(was_slow, Ordering::Relaxed);
+    /// A call has ended. One that was not `good` took its time, or left an instance to be made anew.
+    pub(super) fn ended(&self, good: bool) {
+        match self.slow_calls.load(Ordering::Relaxed) {
+            0 if good => {}
+            // Calls of one handler never overlap.
+            left if good => self.slow_calls.store(left - 1, Ordering::Relaxed),
+            _ => self.slow_calls.store(SLOW_CALLS, Ordering::Relaxed),
+        }
     }
 }
 
@@ -79,5 +85,33 @@ impl Turns {
             // Never closed.
             Some(slow) => Poll::Ready(ready!(slow.poll_acquire(context))),
         }
+    }
+}
+
+/// A guest that has to be started again has three quick calls each time: two to start it, and the next one.
+const SLOW_CALLS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_slow_or_failed_is_in_the_slow_lane_until_enough_calls_were_good() {
+        let lane = SlowLane::new().lane();
+        let is_slow = || lane.turns().slow.is_some();
+        assert!(!is_slow());
+        lane.ended(true);
+        assert!(!is_slow());
+        lane.ended(false);
+        for _ in 1..SLOW_CALLS {
+            lane.ended(true);
+            assert!(is_slow());
+        }
+        lane.ended(false);
+        for _ in 0..SLOW_CALLS {
+            assert!(is_slow(), "it counts from the last one");
+            lane.ended(true);
+        }
+        assert!(!is_slow());
     }
 }
