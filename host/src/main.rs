@@ -24,8 +24,12 @@ use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;

@@ -9,9 +9,10 @@
 //!
 //! client-go: `DeltaFIFO` (rules DF), with `EmitDeltaTypeReplaced` on.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::hash::{HashMap, HashSet, RandomState};
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
 use crate::queue::{
@@ -117,7 +118,7 @@ impl Queue for DeltaFifo {
         known_objects: &Lister,
     ) -> Vec<String> {
         let mut errors = Vec::new();
-        let mut listed = HashSet::with_capacity(objects.len());
+        let mut listed = HashSet::with_capacity_and_hasher(objects.len(), RandomState::default());
         for object in objects {
             listed.insert(object.key.clone());
             match self.transformed(object) {

@@ -8,10 +8,11 @@
 //!
 //! client-go: `cache`, `threadSafeMap` and `index` (rules ST and IX).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::hash::{HashMap, HashSet};
 use crate::object::{Object, ObjectKey};
 use crate::object_store::ObjectStore;
 
@@ -116,7 +117,7 @@ impl Indexer {
         &mut self,
         objects: Vec<Arc<Object>>,
         resource_version: String,
-    ) -> HashMap<ObjectKey, Arc<Object>> {
+    ) -> std::collections::HashMap<ObjectKey, Arc<Object>> {
         let Transaction(mut cache) = self.transaction();
         let cache = &mut *cache;
         cache.resource_version = resource_version;
@@ -316,9 +317,9 @@ impl Index {
     fn new(index_func: IndexFunc) -> Self {
         Self {
             index_func,
-            keys_by_value: HashMap::new(),
-            values_by_key: HashMap::new(),
-            failed: HashSet::new(),
+            keys_by_value: HashMap::default(),
+            values_by_key: HashMap::default(),
+            failed: HashSet::default(),
         }
     }
 

@@ -17,7 +17,8 @@ pub struct Json {
 }
 
 enum Form {
-    Text(Arc<str>),
+    /// Not `Arc<str>`, into which a text would have to be copied.
+    Text(Arc<String>),
     Compressed(Compressed),
 }
 
@@ -27,7 +28,7 @@ pub struct JsonText(Text);
 
 #[derive(Clone)]
 enum Text {
-    Shared(Arc<str>),
+    Shared(Arc<String>),
     Own(String),
 }
 
@@ -81,10 +82,11 @@ impl Json {
     }
 }
 
-impl<T: Into<Arc<str>>> From<T> for Json {
+impl<T: Into<String>> From<T> for Json {
+    /// Best of a text that has no room to spare, which would be kept.
     fn from(text: T) -> Self {
         let text = text.into();
-        Self { len: text.len(), form: RwLock::new(Form::Text(text)) }
+        Self { len: text.len(), form: RwLock::new(Form::Text(Arc::new(text))) }
     }
 }
 
@@ -109,7 +111,7 @@ impl JsonText {
     /// The text, copied only if others have it too.
     pub fn into_string(self) -> String {
         match self.0 {
-            Text::Shared(text) => text.as_ref().to_owned(),
+            Text::Shared(text) => Arc::unwrap_or_clone(text),
             Text::Own(text) => text,
         }
     }

@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod object;
+mod hash;
 mod json;
 mod dictionary;
 mod lister_watcher;

@@ -4,10 +4,10 @@
 //! one namespace stands together, so finding it there takes no index.
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::hash::{HashMap, HashSet};
 use crate::object::{Object, ObjectKey};
 
 #[derive(Default)]

@@ -12,7 +12,7 @@
 //!
 //! client-go: the ring in `processorListener`, which has no bound and no retries.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::delivery_waits::DeliveryWaits;
 use crate::event_handler::{Delivery, Handled, Notification};
+use crate::hash::HashMap;
 use crate::object::ObjectKey;
 
 mod dead_letters;
@@ -333,7 +334,7 @@ impl PendingNotifications {
             self.inherited.remove(key);
         }
         if self.inherited.is_empty() && self.inherited.capacity() > KEPT_CAPACITY {
-            self.inherited = HashMap::new();
+            self.inherited = HashMap::default();
         }
         let delivery = Delivery { notification, attempt };
         self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });

@@ -10,7 +10,6 @@
 //!
 //! client-go: `controller.processLoop`, `processDeltas` (rules PL and PD), and `blockDeltas`.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::event_handler::Notification;
+use crate::hash::HashSet;
 use crate::indexer::{IndexError, IndexFunc, Indexer};
 use crate::object::{Object, ObjectKey};
 use crate::processor_listener::ListenerQueue;

@@ -13,9 +13,10 @@
 //! client-go: `RealFIFO` (rules RQ, AT and BT), the queue of its informers since 1.36. Unlike there,
 //! objects whose transform fails are left out of a list, which stays in force for all others.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::hash::{HashMap, HashSet};
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
 use crate::queue::{
@@ -93,7 +94,7 @@ impl RealFifo {
     /// client-go: `reconcileReplacement`.
     fn push_deletions(&mut self, listed: &HashSet<ObjectKey>, known_objects: &Lister) {
         let mut queued = Vec::new();
-        let mut newest = HashMap::new();
+        let mut newest = HashMap::default();
         for delta in &self.items {
             let Some(key) = delta.key() else { continue };
             if newest.insert(key, delta).is_none() {
@@ -117,7 +118,7 @@ impl RealFifo {
             0 => self.options.batch_size,
             initial => self.options.batch_size.min(initial),
         };
-        let mut keys = HashSet::new();
+        let mut keys = HashSet::default();
         let items = self.items.iter().take(end);
         let batch = items.take_while(|delta| delta.key().is_some_and(|key| keys.insert(key)));
         // An item that is about all objects is given alone.
@@ -224,7 +225,7 @@ impl Queue for RealFifo {
         if others {
             left_out.extend(self.queued_or_known(known_objects));
         }
-        let mut keys = HashSet::new();
+        let mut keys = HashSet::default();
         if !self.options.atomic_events || !left_out.is_empty() {
             keys.extend(listed.iter().map(|object| object.key.clone()));
         }

@@ -4,11 +4,12 @@
 //! the end of a queue is touched. What is newest of an object must be known only where notifications merge;
 //! that is found out when it is asked for the first time, and kept until the queue is empty.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
 use crate::event_handler::Notification;
+use crate::hash::HashMap;
 use crate::object::ObjectKey;
 
 /// One that waits.

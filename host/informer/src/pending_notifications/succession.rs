@@ -8,12 +8,11 @@
 //! cached objects the old one was told of, so additions of all of them merge with a deletion into that
 //! deletion; those that turn out not to be owed are dropped when the old one has ended.
 
-use std::collections::HashMap;
-
 use tokio::time::Instant;
 
 use super::{Parked, PendingNotifications};
 use crate::event_handler::Notification;
+use crate::hash::HashMap;
 use crate::object::ObjectKey;
 
 /// What a handler that has ended was not told, by object. What it was told of the others is what is
@@ -47,7 +46,7 @@ impl PendingNotifications {
 
     /// What the handler was not told. It must have ended, and the queue be closed.
     pub(crate) fn left(&self) -> Left {
-        let mut left = Left::new();
+        let mut left = Left::default();
         let mut leave = |arrival, attempted, notification: &Notification| {
             let Some(key) = notification.key() else { return };
             let object = left.entry(key.clone()).or_insert_with(|| LeftObject {
@@ -77,7 +76,7 @@ impl PendingNotifications {
 
     /// Begins with the deletions that were left, before anything else of their objects.
     pub(crate) fn inherit(&mut self, left: Left, now: Instant) {
-        let mut first = HashMap::new();
+        let mut first = HashMap::default();
         for (arrival, notification) in self.ready.iter() {
             let key = notification.key().filter(|key| left.contains_key(key));
             key.map(|key| first.entry(key.clone()).or_insert(arrival));
