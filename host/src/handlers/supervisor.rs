@@ -337,7 +337,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 // Something newer is wanted; what was under way is dropped.
                 _ = wanted.changed() => continue,
                 // The one before may not go on either, however long the next one takes.
-                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                refusal = Box::pin(access_lost(&handler, &at, &mut reviewed)) => {
                     Box::pin(handler.withdraw(&refusal)).await;
                     continue;
                 }
@@ -359,7 +359,7 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 _ = wanted.changed() => break,
                 () = sleep(again.unwrap_or_default()), if again.is_some() => break,
                 (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
-                refusal = access_lost(&handler, &at, &mut reviewed) => {
+                refusal = Box::pin(access_lost(&handler, &at, &mut reviewed)) => {
                     Box::pin(handler.withdraw(&refusal)).await;
                     again = Some(at.access.periods().recheck);
                 }
