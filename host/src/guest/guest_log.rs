@@ -1,7 +1,7 @@
 //! What a guest says: through the contract's `log`, and on standard output and error.
 //!
 //! in:   text, from anybody
-//! out:  lines of the host's log under the handler's name, as many as its [`LogBudget`] allows; and the same,
+//! out:  lines of the host's log under the handler's name, as many as its [`LogBudget`](super::log_budget::LogBudget) allows; and the same,
 //!       with those that the host's log does not show, in its [`HandlerLog`]
 //! runs: where the guest runs; and a task that sums up what was dropped, while there is something.
 
@@ -18,20 +18,18 @@ use super::bindings::informerd::handler::log::{Field, Level};
 use super::handler_logs::HandlerLog;
 use super::limits::GuestLimits;
 use super::log_budget::{
-    LINE_BYTES_MAX, LogBudget, REASON_BYTES_MAX, SUMMARY_PERIOD, fields_json, one_line,
+    LINE_BYTES_MAX, LogRates, REASON_BYTES_MAX, SUMMARY_PERIOD, fields_json, one_line,
 };
 
-/// The host's log under one handler's name. Belongs to the handler, not to an instance: a fresh instance
-/// gets no fresh budget. Clones are the same one.
+/// The host's log under one handler's name. Neither a fresh instance nor the next generation gets a fresh
+/// budget. Clones are the same one.
 #[derive(Clone)]
 pub(super) struct GuestLog(Arc<Shared>);
 
 struct Shared {
     handler: Box<str>,
-    budget: Mutex<LogBudget>,
-    /// For lines that the host's log does not show: what nobody sees there takes nothing from what they do.
-    hidden_budget: Mutex<LogBudget>,
-    /// What was said last, for whoever asks for it.
+    rates: LogRates,
+    /// What was said last, for whoever asks for it; and the budgets.
     kept: Arc<HandlerLog>,
     /// The last line on standard error: where a trap's reason is.
     last_words: Mutex<String>,
@@ -43,8 +41,7 @@ impl GuestLog {
     pub(super) fn new(handler: &str, limits: &GuestLimits, kept: Arc<HandlerLog>) -> Self {
         Self(Arc::new(Shared {
             handler: handler.into(),
-            budget: Mutex::new(LogBudget::new(limits, Instant::now())),
-            hidden_budget: Mutex::new(LogBudget::new(limits, Instant::now())),
+            rates: LogRates::of(limits),
             kept,
             last_words: Mutex::default(),
             summary: Mutex::default(),
@@ -109,9 +106,8 @@ impl GuestLog {
         let fields = fields.iter().map(|field| (&*field.name, &*field.value));
         let fields = fields_json(fields, LINE_BYTES_MAX - message.len());
         let bytes = message.len() + fields.as_ref().map_or(0, String::len);
-        let budget = if is_shown { &self.0.budget } else { &self.0.hidden_budget };
-        let mut budget = lock(budget);
-        if budget.admit(bytes, Instant::now()) {
+        let mut budget = self.0.kept.budget(is_shown);
+        if budget.admit(self.0.rates, bytes, Instant::now()) {
             return Some((message, fields));
         }
         if is_shown && budget.dropped() == 1 {
@@ -135,7 +131,7 @@ impl GuestLog {
 
 impl Shared {
     fn sum_up(&self) {
-        let dropped = lock(&self.budget).take_dropped();
+        let dropped = self.kept.budget(true).take_dropped();
         if dropped > 0 {
             let handler = &*self.handler;
             tracing::warn!(target: GUEST_LOG, handler, dropped, "log lines dropped: too many");
@@ -235,3 +231,23 @@ const GUEST_LOG: &str = "guest";
 
 /// A printed line is cut here; the log cuts it again.
 const OUTPUT_LINE_MAX: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::HandlerLogs;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_generation_gets_no_fresh_budget() {
+        let (logs, limits) = (HandlerLogs::default(), GuestLimits::default());
+        let flood = || {
+            let log = GuestLog::new("a", &limits, logs.open("a"));
+            (0..2_000).for_each(|_| log.write(Level::Info, "again", &[]));
+            logs.open("a").read_from(usize::MAX).read().1.len()
+        };
+        assert_eq!(flood(), 500);
+        assert_eq!(flood(), 500);
+        sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(flood(), 600);
+    }
+}

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::log_budget::LogBudget;
+
 /// The logs of all handlers, by name. Clones are the same logs.
 #[derive(Clone, Default)]
 pub struct HandlerLogs(Arc<Mutex<BTreeMap<String, Arc<HandlerLog>>>>);
@@ -20,6 +22,9 @@ pub struct HandlerLogs(Arc<Mutex<BTreeMap<String, Arc<HandlerLog>>>>);
 #[derive(Default)]
 pub struct HandlerLog {
     lines: Mutex<Lines>,
+    /// For lines that the host's log shows, and for those that it does not: what nobody sees there takes nothing
+    /// from what they do.
+    budgets: [Mutex<LogBudget>; 2],
     /// The number that the next line gets.
     end: watch::Sender<u64>,
 }
@@ -83,6 +88,11 @@ impl HandlerLogs {
 }
 
 impl HandlerLog {
+    /// What may be written yet of what the host's log shows, or of the rest.
+    pub(super) fn budget(&self, is_shown: bool) -> MutexGuard<'_, LogBudget> {
+        self.budgets[usize::from(is_shown)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn write(&self, level: &'static str, message: &str, fields: Option<&str>) {
         let line = LogLine {
             at: Timestamp::now(),

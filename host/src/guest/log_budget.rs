@@ -41,43 +41,48 @@ pub(super) fn fields_json<'a>(
     (!kept.is_empty()).then(|| Value::Object(kept).to_string())
 }
 
-/// Two token buckets.
-pub(super) struct LogBudget {
-    lines_per_second: f64,
-    bytes_per_second: f64,
+/// How much a handler may write in a second.
+#[derive(Clone, Copy)]
+pub(super) struct LogRates {
     lines: f64,
     bytes: f64,
-    refilled: Instant,
+}
+
+/// Two token buckets, of which is kept what was taken out: so they can be left to who has other rates.
+#[derive(Default)]
+pub(super) struct LogBudget {
+    lines: f64,
+    bytes: f64,
+    /// When it was asked last.
+    at: Option<Instant>,
     dropped: u64,
 }
 
-impl LogBudget {
-    pub(super) fn new(limits: &GuestLimits, now: Instant) -> Self {
-        let lines_per_second = f64::from(limits.log_lines_per_second);
-        let bytes_per_second = limits.log_bytes_per_second as f64;
+impl LogRates {
+    pub(super) fn of(limits: &GuestLimits) -> Self {
         Self {
-            lines_per_second,
-            bytes_per_second,
-            lines: lines_per_second * BURST_SECONDS,
-            bytes: bytes_per_second * BURST_SECONDS,
-            refilled: now,
-            dropped: 0,
+            lines: f64::from(limits.log_lines_per_second),
+            bytes: limits.log_bytes_per_second as f64,
         }
     }
+}
 
+impl LogBudget {
     /// Whether a line of so many bytes may be written.
-    pub(super) fn admit(&mut self, bytes: usize, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.refilled = now;
-        let refilled = |left: f64, rate: f64| (left + passed * rate).min(rate * BURST_SECONDS);
-        self.lines = refilled(self.lines, self.lines_per_second);
-        self.bytes = refilled(self.bytes, self.bytes_per_second);
-        if self.lines < 1.0 || self.bytes < bytes as f64 {
+    pub(super) fn admit(&mut self, rates: LogRates, bytes: usize, now: Instant) -> bool {
+        let passed = self.at.replace(now).map(|at| now.saturating_duration_since(at));
+        let passed = passed.unwrap_or_default().as_secs_f64();
+        let bytes = bytes as f64;
+        self.lines = (self.lines - passed * rates.lines).max(0.0);
+        self.bytes = (self.bytes - passed * rates.bytes).max(0.0);
+        if self.lines + 1.0 > rates.lines * BURST_SECONDS
+            || self.bytes + bytes > rates.bytes * BURST_SECONDS
+        {
             self.dropped += 1;
             return false;
         }
-        self.lines -= 1.0;
-        self.bytes -= bytes as f64;
+        self.lines += 1.0;
+        self.bytes += bytes;
         true
     }
 
@@ -98,9 +103,11 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_the_burst_and_then_to_the_rate() {
         let start = Instant::now();
-        let mut budget = LogBudget::new(&GuestLimits::default(), start);
-        let admitted =
-            |budget: &mut LogBudget, now| (0..10_000).filter(|_| budget.admit(6, now)).count();
+        let rates = LogRates::of(&GuestLimits::default());
+        let mut budget = LogBudget::default();
+        let admitted = |budget: &mut LogBudget, now| {
+            (0..10_000).filter(|_| budget.admit(rates, 6, now)).count()
+        };
         assert_eq!(admitted(&mut budget, start), 500);
         assert_eq!(admitted(&mut budget, start + Duration::from_secs(1)), 100);
         assert_eq!(budget.take_dropped(), 9_500 + 9_900);
@@ -116,11 +123,11 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut_between_characters_and_count_by_their_bytes() {
-        let now = Instant::now();
-        let mut budget = LogBudget::new(&GuestLimits::default(), now);
+        let (rates, now) = (LogRates::of(&GuestLimits::default()), Instant::now());
+        let mut budget = LogBudget::default();
         let line = one_line(&"ä".repeat(3_000), LINE_BYTES_MAX);
         assert_eq!(line.len(), 4_096);
-        let admitted = (0..1_000).filter(|_| budget.admit(line.len(), now)).count();
+        let admitted = (0..1_000).filter(|_| budget.admit(rates, line.len(), now)).count();
         assert_eq!(admitted, 80, "320 KiB in lines of 4 KiB");
     }
 
