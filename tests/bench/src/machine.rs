@@ -58,7 +58,7 @@ pub(crate) fn load() -> String {
     read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// The subjects take over this process' environment.
+/// That of subjects that bring none. They take over this process' environment.
 fn allocator() -> String {
     let mut text = match std::env::var("LD_PRELOAD") {
         Ok(library) => {

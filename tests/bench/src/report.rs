@@ -86,7 +86,7 @@ impl Report {
         let _ = writeln!(text, "- {cpu}, {cores} cores, {memory_gib} GiB, {kernel}; {rustc}");
         let _ = writeln!(
             text,
-            "- {informerd}, commit {commit}; kube {kube}; {allocator} allocator; client-go {client_go}, {go}"
+            "- {informerd}, commit {commit}, with jemalloc; kube {kube}, with {allocator} allocator; client-go {client_go}, {go}"
         );
         let Machine { load_before, load_after, .. } = &self.machine;
         let _ =
