@@ -24,6 +24,7 @@ use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use host::output::{Terminal, summary};
 use kube::Client;
+use tikv_jemalloc_ctl::background_thread;
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -182,6 +183,10 @@ async fn serve(
     terminal: &Terminal,
     stop: &mut StopSignal,
 ) -> anyhow::Result<()> {
+    // Gives memory back to the system while nobody allocates any. Not in the child that compiles, which has one thread.
+    if let Err(error) = background_thread::write(true) {
+        tracing::warn!(%error, "memory that is not needed is given back later");
+    }
     let resources = &args.resources;
     let resource_policy = resources.handler_resources.then(|| {
         let cluster_wide = resources.cluster_wide_namespaces.iter().cloned();
