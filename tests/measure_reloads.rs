@@ -43,7 +43,11 @@ async fn run(reloads: u32) -> Result<Value, String> {
     let host = dev.host().await;
     let load = async |generation: u32| {
         let report = format!("[/data/value, /data/generation-{generation}]");
-        let spec = format!("  config: {{ kind: ConfigMap, detail: fields, report: {report} }}\n");
+        // Every call logs a line, and what is dropped is not counted.
+        let spec = format!(
+            "  config: {{ kind: ConfigMap, detail: fields, report: {report} }}\n  \
+             limits: {{ logLinesPerSecond: 1000, logBytesPerSecond: 1Mi }}\n"
+        );
         match host.load(HANDLER, module, &spec).await {
             HandlerState::Running => Ok(()),
             other => Err(format!("generation {generation}: {other:?}")),
