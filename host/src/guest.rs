@@ -9,6 +9,7 @@ mod live_guest;
 mod instance;
 mod call_meter;
 mod slow_lane;
+mod epoch_clock;
 mod command;
 mod standard_streams;
 mod stdin_protocol;

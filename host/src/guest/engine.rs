@@ -1,15 +1,13 @@
-//! The one wasmtime engine of the process: which wasm is accepted, how it is compiled, and the clock
-//! that interrupts guests.
+//! The one wasmtime engine of the process: which wasm is accepted, and how it is compiled.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::bindings::HandlerModule;
+use super::epoch_clock::EpochClock;
 use super::handler_logs::HandlerLogs;
 use super::hibernation::Hibernation;
 use super::imports::GuestState;
@@ -35,19 +33,11 @@ impl GuestEngine {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         HandlerModule::add_to_linker::<_, GuestState>(&mut linker, |state| state)?;
-        let ticking = engine.weak();
-        thread::Builder::new().name("epoch".to_owned()).spawn(move || {
-            // Ends with the engine.
-            while let Some(engine) = ticking.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(EPOCH);
-            }
-        })?;
+        let slow_lane = SlowLane::new(EpochClock::start(&engine)?);
         Ok(Self {
             engine,
             linker: Arc::new(linker),
-            slow_lane: SlowLane::new(),
+            slow_lane,
             hibernation: Hibernation::default(),
             mappings: Mappings::of_this_process(),
             logs: HandlerLogs::default(),
@@ -85,7 +75,3 @@ pub(super) fn config() -> Config {
         .shared_memory(false);
     config
 }
-
-/// A guest is asked how long it has run, and others get their turn, this often. Whoever comes when all threads are at work
-/// waits for so long.
-pub(super) const EPOCH: Duration = Duration::from_millis(2);

@@ -1,7 +1,7 @@
 //! What a guest says: through the contract's `log`, and on standard output and error.
 //!
 //! in:   text, from anybody
-//! out:  lines of the host's log under the handler's name, as many as its [`LogBudget`](super::log_budget::LogBudget) allows; and the same,
+//! out:  lines of the host's log under the handler's name, as many as its budget allows; and the same,
 //!       with those that the host's log does not show, in its [`HandlerLog`]
 //! runs: where the guest runs; and a task that sums up what was dropped, while there is something.
 

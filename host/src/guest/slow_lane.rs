@@ -13,6 +13,8 @@ use std::thread::available_parallelism;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
+use super::epoch_clock::EpochClock;
+
 /// How many threads guests run on.
 pub(crate) fn guest_threads() -> usize {
     available_parallelism().map_or(2, NonZeroUsize::get).max(2)
@@ -20,7 +22,10 @@ pub(crate) fn guest_threads() -> usize {
 
 /// Of one engine. Clones are the same one.
 #[derive(Clone)]
-pub(super) struct SlowLane(Arc<Semaphore>);
+pub(super) struct SlowLane {
+    threads: Arc<Semaphore>,
+    clock: EpochClock,
+}
 
 /// One handler's place. Clones are the same one.
 #[derive(Clone)]
@@ -38,8 +43,8 @@ pub(super) struct Turns {
 }
 
 impl SlowLane {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(guest_threads() - 1)))
+    pub(super) fn new(clock: EpochClock) -> Self {
+        Self { threads: Arc::new(Semaphore::new(guest_threads() - 1)), clock }
     }
 
     /// For a handler that begins as a quick one.
@@ -71,7 +76,7 @@ impl Lane {
 
 impl Turns {
     pub(super) fn enter_slow_lane(&mut self) {
-        let semaphore = || PollSemaphore::new(self.lane.slow.0.clone());
+        let semaphore = || PollSemaphore::new(self.lane.slow.threads.clone());
         self.slow.get_or_insert_with(semaphore);
     }
 
@@ -80,11 +85,13 @@ impl Turns {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<OwnedSemaphorePermit>> {
-        match &mut self.slow {
-            None => Poll::Ready(None),
+        let turn = match &mut self.slow {
+            None => None,
             // Never closed.
-            Some(slow) => Poll::Ready(ready!(slow.poll_acquire(context))),
-        }
+            Some(slow) => ready!(slow.poll_acquire(context)),
+        };
+        self.lane.slow.clock.guest_runs();
+        Poll::Ready(turn)
     }
 }
 
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn who_was_slow_or_failed_is_in_the_slow_lane_until_enough_calls_were_good() {
-        let lane = SlowLane::new().lane();
+        let lane = SlowLane::new(EpochClock::default()).lane();
         let is_slow = || lane.turns().slow.is_some();
         assert!(!is_slow());
         lane.ended(true);
