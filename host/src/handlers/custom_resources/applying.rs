@@ -1,12 +1,11 @@
 //! Applies custom resources to the registry, one after the other, and no more than can be loaded at a time.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use informer::ObjectKey;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{Id, JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::known::KnownHandlers;
@@ -51,49 +50,39 @@ pub(super) async fn apply(
 /// The handlers that are being loaded.
 #[derive(Default)]
 struct Loading {
-    /// Each gives its namespace.
-    tasks: JoinSet<String>,
-    /// How many, by namespace.
-    of_namespace: BTreeMap<String, usize>,
+    tasks: JoinSet<()>,
+    namespaces: HashMap<Id, String>,
 }
 
 impl Loading {
     fn has_room(&self, namespace: &str) -> bool {
-        let of_namespace = self.of_namespace.get(namespace).copied().unwrap_or_default();
+        let of_namespace = self.namespaces.values().filter(|it| *it == namespace).count();
         self.tasks.len() < LOADING_MAX && of_namespace < LOADING_OF_NAMESPACE_MAX
     }
 
     fn begin(&mut self, registry: Arc<HandlerRegistry>, key: ObjectKey) {
         let namespace = key.namespace().unwrap_or_default().to_owned();
-        *self.of_namespace.entry(namespace.clone()).or_default() += 1;
-        self.tasks.spawn(async move {
-            registry.loading_ended(key.as_str()).await;
-            namespace
-        });
+        let task = self.tasks.spawn(async move { registry.loading_ended(key.as_str()).await });
+        self.namespaces.insert(task.id(), namespace);
     }
 
     fn forget_ended(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.ended(ended);
         }
     }
 
     /// Never, if none is being loaded.
     async fn one_ended(&mut self) {
-        match self.tasks.join_next().await {
+        match self.tasks.join_next_with_id().await {
             Some(ended) => self.ended(ended),
             None => std::future::pending().await,
         }
     }
 
-    fn ended(&mut self, ended: Result<String, JoinError>) {
-        let Ok(namespace) = ended else { return };
-        if let Entry::Occupied(mut count) = self.of_namespace.entry(namespace) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        self.namespaces.remove(&id);
     }
 }
 
