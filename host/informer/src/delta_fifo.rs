@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::hash::{HashMap, HashSet, RandomState};
+use crate::hash::{HashMap, HashSet};
 use crate::indexer::Lister;
 use crate::object::{Object, ObjectKey};
 use crate::queue::{
@@ -118,7 +118,8 @@ impl Queue for DeltaFifo {
         known_objects: &Lister,
     ) -> Vec<String> {
         let mut errors = Vec::new();
-        let mut listed = HashSet::with_capacity_and_hasher(objects.len(), RandomState::default());
+        let mut listed = HashSet::default();
+        listed.reserve(objects.len());
         for object in objects {
             listed.insert(object.key.clone());
             match self.transformed(object) {
