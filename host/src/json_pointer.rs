@@ -1,12 +1,13 @@
 //! The value at a JSON pointer (RFC 6901) in a text, without building a tree.
 //!
-//! Each step skips what is not on the way, and does not recurse into it: depth does not matter.
+//! One pass, up to the value: what is not on the way is skipped without recursing into it, so its depth does not matter.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::de::StrRead;
 use serde_json::value::RawValue;
 
 /// The text of the value; none if there is nothing, or the pointer is malformed.
@@ -14,28 +15,26 @@ pub(crate) fn get<'a>(json: &'a str, pointer: &str) -> Option<&'a str> {
     if pointer.is_empty() {
         return Some(json);
     }
-    let mut value = json;
-    // Each step reads on from where the one before was, so many steps into a deep object cost much.
-    for (depth, token) in pointer.strip_prefix('/')?.split('/').enumerate() {
-        if depth >= TOKENS_MAX {
-            return None;
-        }
-        let token = match token.contains('~') {
-            true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
-            false => Cow::Borrowed(token),
-        };
-        value = child(value, &token)?;
+    let path = pointer.strip_prefix('/')?;
+    if path.split('/').nth(TOKENS_MAX).is_some() {
+        return None;
     }
-    Some(value)
+    let mut found = None;
+    // What follows the wanted value is not read, so this "fails" where the value was found.
+    let _ = Value { path: Some(path), found: &mut found }.deserialize(&mut reader(json));
+    found
 }
 
 /// The text of the member, or element, of this name; none if there is none.
 pub(crate) fn child<'a>(json: &'a str, token: &str) -> Option<&'a str> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
     let mut found = None;
-    // What follows the wanted value is not read, so this "fails" where the value was found.
-    let _ = deserializer.deserialize_any(Child { token, found: &mut found });
+    let value = Value { path: None, found: &mut found };
+    let _ = reader(json).deserialize_any(Container { token: token.into(), value });
     found
+}
+
+fn reader(json: &str) -> serde_json::Deserializer<StrRead<'_>> {
+    serde_json::Deserializer::from_str(json)
 }
 
 /// The string that a text stands for; none if it stands for something else.
@@ -43,15 +42,43 @@ pub(crate) fn string(json: &str) -> Option<String> {
     serde_json::from_str(json).ok()
 }
 
-/// Deeper values can be had by reading a value above them.
+/// Each token of the way is a recursion. Deeper values can be had by reading a value above them.
 const TOKENS_MAX: usize = 64;
 
-struct Child<'t, 'f, 'a> {
-    token: &'t str,
+/// A value on the way, or the one that is looked for.
+struct Value<'p, 'f, 'a> {
+    /// From here; none: it is this one.
+    path: Option<&'p str>,
     found: &'f mut Option<&'a str>,
 }
 
-impl<'a> Visitor<'a> for Child<'_, '_, 'a> {
+/// An object or array on the way, of which this member or element is the next value.
+struct Container<'p, 'f, 'a> {
+    token: Cow<'p, str>,
+    value: Value<'p, 'f, 'a>,
+}
+
+impl<'a> DeserializeSeed<'a> for Value<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
+        let Some(path) = self.path else {
+            *self.found = Some(<&RawValue>::deserialize(value)?.get());
+            return Ok(());
+        };
+        let (token, path) = match path.split_once('/') {
+            Some((token, path)) => (token, Some(path)),
+            None => (path, None),
+        };
+        let token = match token.contains('~') {
+            true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
+            false => Cow::Borrowed(token),
+        };
+        value.deserialize_any(Container { token, value: Value { path, ..self } })
+    }
+}
+
+impl<'a> Visitor<'a> for Container<'_, '_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,8 +88,7 @@ impl<'a> Visitor<'a> for Child<'_, '_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
             if key == self.token {
-                *self.found = Some(map.next_value::<&'a RawValue>()?.get());
-                return Ok(());
+                return map.next_value_seed(self.value);
             }
             map.next_value::<IgnoredAny>()?;
         }
@@ -79,8 +105,7 @@ impl<'a> Visitor<'a> for Child<'_, '_, 'a> {
                 return Ok(());
             }
         }
-        *self.found = seq.next_element::<&'a RawValue>()?.map(RawValue::get);
-        Ok(())
+        seq.next_element_seed(self.value).map(drop)
     }
 }
 

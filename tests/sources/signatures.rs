@@ -36,7 +36,7 @@ async fn a_signature_by_a_key_of_the_policy_counts_in_both_of_cosigns_forms() {
     for (tag, named) in [
         ("by-another", "none of its 2 signatures counts: one is by another key"),
         ("attested", "one by cosign.pub says"),
-        ("unsigned", "is not signed: `cosign sign --key` signs it"),
+        ("unsigned", "is not signed: `cosign sign` signs it"),
     ] {
         refused(signed_by("required", "cosign.pub", tag).await, named, true);
         assert_eq!(signed_by("warn", "cosign.pub", tag).await.unwrap().signed_by, None, "{tag}");
@@ -59,10 +59,41 @@ async fn a_file_or_what_is_at_a_url_brings_its_signature_along() {
     for mut module in [at_url, json!({ "path": MODULE })] {
         refused(fetcher.fetch(&source(module.clone()), None).await, "spec.module.signature", false);
         module["signature"] = json!(by_another);
-        refused(fetcher.fetch(&source(module.clone()), None).await, "is not by cosign.pub", false);
+        refused(fetcher.fetch(&source(module.clone()), None).await, "it is by another key", false);
         module["signature"] = json!(good);
         let fetched = fetcher.fetch(&source(module), None).await.unwrap();
         assert_eq!(fetched.signed_by.as_deref(), Some("cosign.pub"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyless_signature_counts_by_who_made_it_in_both_of_cosigns_forms() {
+    let registry = started(Options::default()).await;
+    let address = registry.address();
+    push_layout(&pusher(&registry), |_| true).await;
+    let signed_by = async |subject: &str, tag: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = format!("plainHttp: [\"{address}\"]\n{}", identities(subject));
+        let fetcher = fetcher(policy(folder.path(), &yaml));
+        fetcher.fetch(&source(json!({ "url": format!("oci://{address}/tour:{tag}") })), None).await
+    };
+    for tag in ["keyless", "keyless-simple-signing"] {
+        let fetched = signed_by("release@example.com", tag).await.unwrap();
+        let by = "release@example.com (http://localhost:5556)";
+        assert_eq!(fetched.signed_by.as_deref(), Some(by), "{tag}");
+        assert_eq!(fetched.bytes, fs::read(MODULE).unwrap());
+        let other = signed_by("somebody@example.com", tag).await;
+        let named = format!("counts: one is by {by}; trusted is somebody@example.com");
+        refused(other, &named, true);
+    }
+    for (tag, named) in [
+        ("keyless-timestamp", "one is keyless: "),
+        ("keyless-attested", "one by release@example.com (http://localhost:5556) says"),
+        ("bundle", "one is by another key"),
+        ("simple-signing", "one is by another key"),
+        ("unsigned", "is not signed: `cosign sign` signs it"),
+    ] {
+        refused(signed_by("release@example.com", tag).await, named, true);
     }
 }
 
@@ -113,6 +144,13 @@ async fn a_handler_runs_once_its_artifact_is_signed() {
 
 fn signatures(mode: &str, key: &str) -> String {
     format!("signatures: {{ mode: {mode}, keys: [\"{FOLDER}/{key}\"] }}\n")
+}
+
+fn identities(subject: &str) -> String {
+    format!(
+        "signatures:\n  mode: required\n  trustedRoot: \"{FOLDER}/trusted_root.json\"\n  \
+         identities: [{{ issuer: \"http://localhost:5556\", subject: \"{subject}\" }}]\n"
+    )
 }
 
 fn pusher(registry: &Registry) -> Pusher {

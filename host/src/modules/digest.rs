@@ -20,6 +20,11 @@ impl Digest {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// What the digits stand for.
+    pub(super) fn bytes(self) -> [u8; SHA256_OUTPUT_LEN] {
+        self.0
+    }
+
     /// Of 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; SHA256_OUTPUT_LEN];

@@ -38,7 +38,7 @@ pub struct FetchedModule {
     pub digest: Digest,
     /// Where it is from, for people: of an artifact the manifest's digest, whatever tag led there.
     pub origin: String,
-    /// The key by which it is signed; none where the policy does not ask.
+    /// The key or identity by which it is signed; none where the policy does not ask.
     pub signed_by: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl ModuleFetcher {
             }
         };
         let signed_by = self.verdict(&origin, || {
-            signature::of_blob(&bytes, source.signature.as_deref(), &self.policy.keys)
+            signature::of_blob(&bytes, digest, source.signature.as_deref(), &self.policy.signers)
         })?;
         Ok(FetchedModule { bytes, digest, origin, signed_by })
     }
@@ -153,8 +153,8 @@ impl ModuleFetcher {
         let signed_by = match self.policy.signatures {
             SignatureMode::Off => None,
             _ => {
-                let keys = &self.policy.keys;
-                let found = signature::of_artifact(&mut repository, manifest.digest, keys).await;
+                let signers = &self.policy.signers;
+                let found = signature::of_artifact(&mut repository, manifest.digest, signers).await;
                 self.verdict(&origin, || found)?
             }
         };

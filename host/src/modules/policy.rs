@@ -1,7 +1,6 @@
 //! What the operator allows modules to come from, and what they must be signed with: the file of
 //! `--module-policy`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +8,9 @@ use reqwest::Url;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::error::Problem;
-use super::signature::PublicKey;
+use super::signature::{Identities, Identity, PublicKey, Signers};
 use super::source::{Location, is_host, shown};
 
 /// What modules may come from, and what must be verified. The default allows every https server and
@@ -28,8 +26,7 @@ pub struct FetchPolicy {
     /// None: the usual places.
     pub(super) docker_config: Option<PathBuf>,
     pub(super) signatures: SignatureMode,
-    /// A signature by any of them counts.
-    pub(super) keys: Vec<PublicKey>,
+    pub(super) signers: Signers,
 }
 
 /// What is done about signatures.
@@ -70,13 +67,14 @@ struct Document {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Signatures {
     mode: SignatureMode,
     #[serde(default)]
     keys: Vec<PathBuf>,
-    /// Refused. Whoever expects identities to be verified must not believe that they are.
-    #[serde(flatten)]
-    unknown: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    identities: Vec<Identity>,
+    trusted_root: Option<PathBuf>,
 }
 
 impl FetchPolicy {
@@ -110,27 +108,16 @@ impl FetchPolicy {
         if let Some(file) = docker_config.as_ref().filter(|file| !file.is_file()) {
             return Err(format!("dockerConfig: there is no file {}", file.display()));
         }
-        let Signatures { mode, keys, unknown } = document.signatures.unwrap_or_default();
-        if let Some(field) = unknown.keys().next() {
-            return Err(format!(
-                "signatures.{field}: unknown field, there are `mode` and `keys`. Keyless identities \
-                 (certificates) are not supported: sign with a key, and name its cosign.pub in \
-                 signatures.keys"
-            ));
-        }
-        if mode != SignatureMode::Off && keys.is_empty() {
-            return Err("signatures.keys is empty: name the cosign.pub files that count, or set \
-                        signatures.mode to off"
-                .to_owned());
-        }
-        let keys = keys.iter().map(|key| read_key(&folder.join(key))).collect::<Result<_, _>>()?;
+        let signatures = document.signatures.unwrap_or_default();
+        let mode = signatures.mode;
+        let signers = signatures.signers(folder)?;
         Ok(Self {
             allowed_hosts: document.allowed_hosts,
             plain_http: document.plain_http,
             certificates,
             docker_config,
             signatures: mode,
-            keys,
+            signers,
         })
     }
 
@@ -168,6 +155,39 @@ impl FetchPolicy {
     }
 }
 
+impl Signatures {
+    fn signers(self, folder: &Path) -> Result<Signers, String> {
+        let Self { mode, keys, identities, trusted_root } = self;
+        if mode != SignatureMode::Off && keys.is_empty() && identities.is_empty() {
+            return Err(
+                "signatures: name in keys the cosign.pub files that count, or in identities \
+                        who may sign, or set mode to off"
+                    .to_owned(),
+            );
+        }
+        let keys = keys.iter().map(|key| read_key(&folder.join(key))).collect::<Result<_, _>>()?;
+        let identities = match (trusted_root, identities.is_empty()) {
+            (None, true) => None,
+            (Some(file), false) => Some(read_identities(&folder.join(file), identities)?),
+            (None, false) => {
+                return Err(
+                    "signatures.trustedRoot is missing, with which identities are verified: \
+                            `cosign trusted-root create` writes it"
+                        .to_owned(),
+                );
+            }
+            (Some(_), true) => {
+                return Err(
+                    "signatures.identities is empty: anybody may have a certificate of the \
+                            trustedRoot, so name whose signatures count"
+                        .to_owned(),
+                );
+            }
+        };
+        Ok(Signers { keys, identities })
+    }
+}
+
 /// Host, and the port if it is not the scheme's own: as it stands in a policy.
 pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -191,6 +211,12 @@ fn read_key(file: &Path) -> Result<PublicKey, String> {
     let pem = fs::read(file).map_err(|error| named(error.to_string()))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     PublicKey::from_pem(&name, &pem).map_err(named)
+}
+
+fn read_identities(root: &Path, identities: Vec<Identity>) -> Result<Identities, String> {
+    let named = |problem: String| format!("signatures.trustedRoot {}: {problem}", root.display());
+    let json = fs::read_to_string(root).map_err(|error| named(error.to_string()))?;
+    Identities::new(&json, identities).map_err(named)
 }
 
 const API_VERSION: &str = "informerd.dev/v1alpha1";
@@ -218,7 +244,8 @@ mod tests {
              signatures: { mode: required, keys: [cosign.pub] }\n",
         )
         .unwrap();
-        assert_eq!((policy.signatures, policy.keys.len()), (SignatureMode::Required, 1));
+        assert_eq!(policy.signatures, SignatureMode::Required);
+        assert_eq!(policy.signers.to_string(), "cosign.pub");
         assert!(policy.check(&url("http://localhost:5000/a")).is_ok());
         assert!(policy.check(&url("https://ghcr.io/a")).is_ok());
         for (refused, named) in [
@@ -250,18 +277,37 @@ mod tests {
             ("caFile: missing.pem\n", "missing.pem: "),
             ("caFile: cosign.pub\n", "no PEM certificate"),
             ("dockerConfig: missing.json\n", "dockerConfig"),
-            ("signatures: { mode: required }\n", "signatures.keys is empty"),
+            ("signatures: { mode: required }\n", "name in keys the cosign.pub files that count"),
             ("signatures: { mode: always }\n", "expected one of off, warn, required"),
             ("signatures: { keys: [cosign.pub] }\n", "mode"),
+            ("signatures: { mode: off, keyless: {} }\n", "keyless"),
             (
-                "signatures: { mode: required, keys: [cosign.pub], identities: [{ issuer: a }] }\n",
-                "signatures.identities: unknown field, there are `mode` and `keys`. Keyless",
+                "signatures: { mode: warn, identities: [{ issuer: a, subject: b }] }\n",
+                "signatures.trustedRoot is missing",
             ),
-            ("signatures: { mode: off, keyless: {} }\n", "signatures.keyless: "),
+            (
+                "signatures: { mode: warn, keys: [cosign.pub], trustedRoot: trusted_root.json }\n",
+                "signatures.identities is empty",
+            ),
             ("keyless: {}\n", "keyless"),
             ("signatures: { mode: warn, keys: [README.md] }\n", "README.md: there is no"),
         ] {
             let error = policy(yaml).unwrap_err();
+            assert!(error.contains(named), "{yaml} gave {error}");
+        }
+        for (identity, root, named) in [
+            ("issuer: a", "trusted_root.json", "needs a `subject` or a `subjectRegExp`"),
+            ("subject: a", "trusted_root.json", "issuer"),
+            ("issuer: a, subject: b, subjectRegExp: c", "trusted_root.json", "needs a `subject`"),
+            ("issuer: a, subjectRegExp: \"(\"", "trusted_root.json", "subjectRegExp: "),
+            ("issuer: a, email: b", "trusted_root.json", "email"),
+            ("issuer: a, subject: b", "missing.json", "signatures.trustedRoot"),
+            ("issuer: a, subject: b", "cosign.pub", "cosign.pub: it is no TrustedRoot"),
+        ] {
+            let yaml = format!(
+                "signatures: {{ mode: required, identities: [{{ {identity} }}], trustedRoot: {root} }}\n"
+            );
+            let error = policy(&yaml).unwrap_err();
             assert!(error.contains(named), "{yaml} gave {error}");
         }
         let other = FetchPolicy::read("apiVersion: v1\nkind: Policy\n", Path::new(""));

@@ -1,13 +1,13 @@
-//! Signatures: whether somebody whose key the operator trusts says that these are the bytes.
+//! Signatures: whether somebody whom the operator trusts says that these are the bytes.
 //!
 //! An artifact's signatures are beside it in its repository, in one of the two forms in which cosign
 //! leaves them there: [`simple_signing`] and [`bundle`]. Either must name the digest of the manifest
 //! that was pulled. Where else that manifest may be found is not compared: a signed artifact may be
-//! copied to another registry. A transparency log is not asked, and certificates (keyless signatures)
-//! count for nothing here.
+//! copied to another registry. No log and no authority is asked: a signature brings along what they said.
 
-mod simple_signing;
 mod bundle;
+mod identity;
+mod simple_signing;
 
 use std::fmt;
 
@@ -18,10 +18,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
+use sigstore_verify::types::{Artifact, Bundle};
 
 use super::digest::Digest;
 use super::error::Problem;
 use super::registry::Repository;
+
+pub(super) use identity::{Identities, Identity};
+
+/// Whom the operator trusts. A signature by any of them counts.
+#[derive(Debug, Default)]
+pub(super) struct Signers {
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) identities: Option<Identities>,
+}
 
 /// A key that the operator trusts.
 pub(super) struct PublicKey {
@@ -51,56 +61,76 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The name of the key by which a message is signed. The signature is base64.
-fn signer<'a>(keys: &'a [PublicKey], message: &[u8], signature: &str) -> Option<&'a str> {
-    let signature = BASE64_STANDARD.decode(signature.trim()).ok()?;
-    let by = |key: &&PublicKey| key.key.verify_sig(message, &signature).is_ok();
-    keys.iter().find(by).map(|key| &*key.name)
+impl Signers {
+    /// The name of the key by which a message is signed.
+    fn by_key(&self, message: &[u8], signature: &[u8]) -> Option<&str> {
+        let by = |key: &&PublicKey| key.key.verify_sig(message, signature).is_ok();
+        self.keys.iter().find(by).map(|key| &*key.name)
+    }
+
+    /// The identity by which an artifact is signed, as the certificate in the bundle says.
+    fn by_identity(&self, artifact: Artifact<'_>, bundle: &Bundle) -> Result<String, String> {
+        let identities = self.identities.as_ref().ok_or("one is keyless")?;
+        identities.signer(artifact, bundle)
+    }
 }
 
-/// By which key bytes are signed, with a signature that came apart from them.
+impl fmt::Display for Signers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.keys.iter().map(|key| key.name.clone());
+        let identities =
+            self.identities.iter().flat_map(Identities::trusted).map(Identity::to_string);
+        formatter.write_str(&keys.chain(identities).collect::<Vec<_>>().join(" or "))
+    }
+}
+
+/// By whom bytes are signed, with a signature that came apart from them: base64, or a bundle.
 pub(super) fn of_blob(
     bytes: &[u8],
+    digest: Digest,
     signature: Option<&str>,
-    keys: &[PublicKey],
+    signers: &Signers,
 ) -> Result<String, Problem> {
     let signature = signature.ok_or_else(|| {
         Problem::permanent(
-            "it is not signed: put what `cosign sign-blob --key` prints for it into \
-             spec.module.signature, or the module into a registry and sign it there",
+            "it is not signed: put what `cosign sign-blob` writes for it (the signature, or the \
+             whole bundle) into spec.module.signature, or the module into a registry and sign it there",
         )
     })?;
-    signer(keys, bytes, signature).map(str::to_owned).ok_or_else(|| {
-        Problem::permanent(format!("spec.module.signature is not by {} for it", listed(keys)))
+    let signer = match signature.trim_start().starts_with('{') {
+        true => bundle::verify(signature.as_bytes(), digest, Some(bytes), signers),
+        false => {
+            let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
+            let signer = signers.by_key(bytes, &signature).map(str::to_owned);
+            signer.ok_or_else(|| "it is by another key, or over something else".to_owned())
+        }
+    };
+    signer.map_err(|problem| {
+        Problem::permanent(format!(
+            "spec.module.signature does not count: {problem}; trusted is {signers}"
+        ))
     })
 }
 
-/// By which key the manifest is signed in its repository. That it is not may change: signatures are
-/// pushed after what they sign.
+/// By whom the manifest is signed in its repository. That it is not may change: signatures are pushed
+/// after what they sign.
 pub(super) async fn of_artifact(
     repository: &mut Repository<'_>,
     manifest: Digest,
-    keys: &[PublicKey],
+    signers: &Signers,
 ) -> Result<String, Problem> {
     let mut others = Vec::new();
-    let signer = match simple_signing::signer(repository, manifest, keys, &mut others).await? {
+    let signer = match simple_signing::signer(repository, manifest, signers, &mut others).await? {
         Some(signer) => Some(signer),
-        None => bundle::signer(repository, manifest, keys, &mut others).await?,
+        None => bundle::signer(repository, manifest, signers, &mut others).await?,
     };
     signer.ok_or_else(|| match others.first() {
-        None => {
-            Problem::temporary(format!("{manifest} is not signed: `cosign sign --key` signs it"))
-        }
+        None => Problem::temporary(format!("{manifest} is not signed: `cosign sign` signs it")),
         Some(other) => Problem::temporary(format!(
-            "none of its {} signatures counts: {other}; trusted is {}",
+            "none of its {} signatures counts: {other}; trusted is {signers}",
             others.len(),
-            listed(keys)
         )),
     })
-}
-
-fn listed(keys: &[PublicKey]) -> String {
-    keys.iter().map(|key| &*key.name).collect::<Vec<_>>().join(" or ")
 }
 
 /// Signatures of one artifact that are looked at.

@@ -14,8 +14,8 @@ use super::digest::Digest;
 pub struct ModuleSource {
     /// Where the bytes are.
     pub location: Location,
-    /// What `cosign sign-blob` printed for a file or what is at a url: base64. An artifact's signatures
-    /// are in its registry.
+    /// What `cosign sign-blob` wrote for a file or what is at a url: base64, or the JSON of a bundle. An
+    /// artifact's signatures are in its registry.
     pub signature: Option<String>,
     /// The name of a Secret of the type `kubernetes.io/dockerconfigjson`, for a registry.
     pub image_pull_secret: Option<String>,

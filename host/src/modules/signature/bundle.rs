@@ -1,59 +1,25 @@
-//! The form of cosign's version 3: a Sigstore bundle that refers to the manifest. In it is an in-toto
-//! statement in a DSSE envelope.
+//! The form of cosign's version 3: a Sigstore bundle. Of an artifact it refers to the manifest, and in it
+//! is an in-toto statement in a DSSE envelope; of a blob it has the signature over the bytes.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
+use sigstore_verify::types::bundle::VerificationMaterialContent;
+use sigstore_verify::types::{
+    Artifact, Bundle, DsseEnvelope, Sha256Hash, SignatureContent, Statement,
+};
 
-use super::{PAYLOAD_MAX, PublicKey, SIGNATURES_MAX};
+use super::{PAYLOAD_MAX, SIGNATURES_MAX, Signers};
 use crate::modules::artifact::{ImageManifest, Index};
 use crate::modules::digest::Digest;
 use crate::modules::error::Problem;
 use crate::modules::registry::Repository;
 use crate::modules::source::Version;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Bundle {
-    /// None if the bundle is of a blob.
-    dsse_envelope: Option<Envelope>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    /// Base64.
-    payload: String,
-    payload_type: String,
-    signatures: Vec<Signature>,
-}
-
-#[derive(Deserialize)]
-struct Signature {
-    /// Base64.
-    sig: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Statement {
-    subject: Vec<Subject>,
-    predicate_type: String,
-}
-
-#[derive(Deserialize)]
-struct Subject {
-    #[serde(default)]
-    digest: BTreeMap<String, String>,
-}
-
-/// The key of the first bundle that counts. Why others do not goes to `others`.
+/// By whom the first bundle is that counts. Why others do not goes to `others`.
 pub(super) async fn signer(
     repository: &mut Repository<'_>,
     manifest: Digest,
-    keys: &[PublicKey],
+    signers: &Signers,
     others: &mut Vec<String>,
 ) -> Result<Option<String>, Problem> {
     let index = match repository.referrers(manifest).await? {
@@ -81,53 +47,64 @@ pub(super) async fn signer(
         };
         let digest = layer.digest().map_err(Problem::permanent)?;
         let bundle = repository.blob(digest, PAYLOAD_MAX).await?;
-        match verify(&bundle, manifest, keys) {
-            Ok(signer) => return Ok(Some(signer.to_owned())),
+        match verify(&bundle, manifest, None, signers) {
+            Ok(signer) => return Ok(Some(signer)),
             Err(problem) => others.push(problem),
         }
     }
     Ok(None)
 }
 
-/// The key by which the bundle says that the manifest is signed.
-pub(super) fn verify<'a>(
+/// By whom the bundle says that what has this digest is signed. Of a blob the bytes are needed too.
+pub(super) fn verify(
     bundle: &[u8],
-    manifest: Digest,
-    keys: &'a [PublicKey],
-) -> Result<&'a str, String> {
+    digest: Digest,
+    blob: Option<&[u8]>,
+    signers: &Signers,
+) -> Result<String, String> {
     let bundle: Bundle =
         serde_json::from_slice(bundle).map_err(|error| format!("one is no bundle: {error}"))?;
-    let envelope = bundle.dsse_envelope.ok_or("one is not over a manifest")?;
-    let payload = BASE64_STANDARD.decode(&envelope.payload);
-    let payload = payload.map_err(|error| format!("one is no bundle: its payload: {error}"))?;
-    let signed = pre_authentication_encoding(&envelope.payload_type, &payload);
-    let mut signatures = envelope.signatures.iter().take(SIGNATURES_MAX);
-    let signer = signatures.find_map(|it| super::signer(keys, &signed, &it.sig));
-    let signer = signer.ok_or("one is by another key")?;
-    if envelope.payload_type != PAYLOAD_TYPE {
-        let other = envelope.payload_type;
-        return Err(format!("one by {signer} is over {other:?}, not over {PAYLOAD_TYPE:?}"));
+    let (message, signature) = match (&bundle.content, blob) {
+        (SignatureContent::DsseEnvelope(envelope), _) => {
+            (Cow::Owned(envelope.pae()), &envelope.signature.sig)
+        }
+        (SignatureContent::MessageSignature(it), Some(blob)) => {
+            (Cow::Borrowed(blob), &it.signature)
+        }
+        _ => return Err("one is not over a manifest".to_owned()),
+    };
+    let signer = match &bundle.verification_material.content {
+        VerificationMaterialContent::PublicKey(_) => {
+            let signer = signers.by_key(&message, signature.as_bytes());
+            signer.ok_or("one is by another key")?.to_owned()
+        }
+        _ => {
+            let artifact = blob.map(Artifact::from);
+            let artifact = artifact.unwrap_or_else(|| Sha256Hash::from(digest.bytes()).into());
+            signers.by_identity(artifact, &bundle)?
+        }
+    };
+    if let SignatureContent::DsseEnvelope(envelope) = &bundle.content {
+        check_statement(envelope, digest).map_err(|it| format!("one by {signer} {it}"))?;
     }
-    let statement: Statement = serde_json::from_slice(&payload)
-        .map_err(|error| format!("one by {signer} is over something else: {error}"))?;
-    // The same key may sign other statements about the manifest, such as what is bad about it.
-    if statement.predicate_type != PREDICATE_TYPE {
-        let other = statement.predicate_type;
-        return Err(format!("one by {signer} says {other:?}, not {PREDICATE_TYPE:?}"));
-    }
-    let is_manifest = |subject: &Subject| subject.digest.get("sha256") == Some(&manifest.hex());
-    match statement.subject.iter().any(is_manifest) {
-        true => Ok(signer),
-        false => Err(format!("one by {signer} is over another manifest than {manifest}")),
-    }
+    Ok(signer)
 }
 
-/// What a DSSE signature is made over.
-fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let (type_length, length) = (payload_type.len(), payload.len());
-    let mut encoded = format!("DSSEv1 {type_length} {payload_type} {length} ").into_bytes();
-    encoded.extend_from_slice(payload);
-    encoded
+/// Whether what is signed says that this is signed.
+fn check_statement(envelope: &DsseEnvelope, digest: Digest) -> Result<(), String> {
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(format!("is over {:?}, not over {PAYLOAD_TYPE:?}", envelope.payload_type));
+    }
+    let statement: Statement = serde_json::from_slice(envelope.payload.as_bytes())
+        .map_err(|error| format!("is over no statement: {error}"))?;
+    // The same signer may make other statements about it, such as what is bad about it.
+    if statement.predicate_type != PREDICATE_TYPE {
+        return Err(format!("says {:?}, not {PREDICATE_TYPE:?}", statement.predicate_type));
+    }
+    match statement.matches_sha256(&Sha256Hash::from(digest.bytes())) {
+        true => Ok(()),
+        false => Err(format!("is over something else than {digest}")),
+    }
 }
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
