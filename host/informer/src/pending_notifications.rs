@@ -289,16 +289,18 @@ impl PendingNotifications {
     /// The next notification in order, unless its object is parked: then it merges there.
     fn next_ready(&mut self, now: Instant) -> Option<Delivery> {
         let (arrival, Ready { notification, since }) = self.ready.pop_first()?;
-        let key = notification.key()?.clone();
-        if let Some(told) = self.purged.remove(&key) {
+        let key = notification.key()?;
+        if let Some(told) = self.purged.remove(key) {
             self.parked.insert(key.clone(), told);
         }
-        let Some(parked) = self.parked.get_mut(&key) else {
+        if !self.parked.contains_key(key) {
             if !matches!(notification, Notification::Added { in_initial_list: true, .. }) {
                 self.counts.waits.record(now.duration_since(since));
             }
             return Some(self.start(arrival, notification, 1, VecDeque::new()));
-        };
+        }
+        let key = key.clone();
+        let parked = self.parked.get_mut(&key)?;
         self.counts.merged += u64::from(parked.append(notification));
         if parked.due.is_some() {
             return None;

@@ -156,27 +156,40 @@ pub(crate) async fn run<H: ResourceEventHandler>(queue: ListenerQueue, mut handl
 }
 
 async fn deliver_each<H: ResourceEventHandler>(queue: &ListenerQueue, handler: &mut H) {
+    let mut now = Instant::now();
     loop {
-        let next = queue.pending().next(Instant::now());
-        match next {
+        let next = queue.pending().next(now);
+        now = match next {
             Next::Deliver(delivery) => deliver(queue, handler, &delivery).await,
-            Next::Wait(None) => queue.0.changed.notified().await,
-            Next::Wait(Some(due)) => tokio::select! {
-                () = queue.0.changed.notified() => {}
-                () = sleep_until(due) => {}
-            },
+            Next::Wait(due) => {
+                wait(queue, due).await;
+                Instant::now()
+            }
             Next::Closed => return,
-        }
+        };
         // A handler that is always ready must not keep its thread to itself.
         consume_budget().await;
     }
 }
 
+/// Until then, or until something is pushed.
+async fn wait(queue: &ListenerQueue, due: Option<Instant>) {
+    let changed = queue.0.changed.notified();
+    match due {
+        None => changed.await,
+        Some(due) => tokio::select! {
+            () = changed => {}
+            () = sleep_until(due) => {}
+        },
+    }
+}
+
+/// Gives when it was done.
 async fn deliver<H: ResourceEventHandler>(
     queue: &ListenerQueue,
     handler: &mut H,
     delivery: &Delivery,
-) {
+) -> Instant {
     // The call stands inside, since it can panic before there is a future. In a box, which is made in nanoseconds: the
     // tasks of handlers that have nothing to do would be ten times as large with it.
     let handled = Box::pin(async { handler.handle(delivery).await });
@@ -185,11 +198,13 @@ async fn deliver<H: ResourceEventHandler>(
         after: None,
         reason: "the handler panicked".to_owned(),
     });
-    let waits = queue.pending().finish(handled, Instant::now()).is_some();
+    let now = Instant::now();
+    let waits = queue.pending().finish(handled, now).is_some();
     // Synced even if it failed for good: a broken handler must not keep others waiting.
     if delivery.notification == Notification::Synced && !waits {
         queue.0.has_synced.send_replace(true);
     }
+    now
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What time means to a guest: the CPU time that one call has used, and the clocks that it may read.
 //!
-//! The clocks stand still while the guest runs, and go on when it has waited: what it could measure with them
-//! is how long others have run. Whoever wants times finds them in the objects.
+//! The clocks stand still from when the guest looks at one, and go on when it has waited: what it could measure
+//! with them is how long others have run. Whoever wants times finds them in the objects.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,11 +18,18 @@ use super::slow_lane::{Lane, Turns};
 /// Of one instance. Reading the CPU clock costs as much as a call, so it is read at every epoch, and
 /// what passes before the first one is not counted. Clones are the same one.
 #[derive(Clone)]
-pub(super) struct CallMeter {
-    metered: Arc<Mutex<Metered>>,
+pub(super) struct CallMeter(Arc<Meter>);
+
+struct Meter {
+    metered: Mutex<Metered>,
+    /// The call has used up an epoch.
+    is_slow: AtomicBool,
+    made: Instant,
     lane: Lane,
 }
 
+/// Of the call that runs.
+#[derive(Default)]
 struct Metered {
     budget: Duration,
     used: Duration,
@@ -29,49 +37,35 @@ struct Metered {
     running: Option<(ThreadId, Duration)>,
     /// The guest did not wait by itself: it lets others run.
     yields: bool,
-    made: Instant,
-    /// What the clocks show: since the instance was made, and since 1970.
-    monotonic: Duration,
-    wall: Duration,
+    /// What the clocks show, once the guest has looked: since the instance was made, and since 1970.
+    shown: Option<(Duration, Duration)>,
 }
 
 impl CallMeter {
     pub(super) fn new(lane: Lane) -> Self {
-        let metered = Metered {
-            budget: Duration::ZERO,
-            used: Duration::ZERO,
-            running: None,
-            yields: false,
-            made: Instant::now(),
-            monotonic: Duration::ZERO,
-            wall: Duration::ZERO,
-        };
-        Self { metered: Arc::new(Mutex::new(metered)), lane }
+        let (metered, is_slow) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Meter { metered, is_slow, made: Instant::now(), lane }))
     }
 
     /// A call begins.
     pub(super) fn start(&self, budget: Duration) {
-        let mut metered = self.metered();
-        metered.budget = budget;
-        metered.used = Duration::ZERO;
-        metered.running = None;
-        metered.yields = false;
-        metered.set_clocks();
+        *self.metered() = Metered { budget, ..Metered::default() };
+        self.0.is_slow.store(false, Ordering::Relaxed);
     }
 
     /// When the guest may run, in the call that began.
-    pub(super) fn turns(&self) -> Turns {
-        self.lane.turns()
+    pub(super) fn turns(&self) -> Turns<'_> {
+        self.0.lane.turns()
     }
 
     /// It has used up an epoch.
     pub(super) fn is_slow(&self) -> bool {
-        !self.metered().used.is_zero()
+        self.0.is_slow.load(Ordering::Relaxed)
     }
 
     /// The call has ended, with an answer or because it failed.
     pub(super) fn end(&self, failed: bool) {
-        self.lane.ended(!failed && !self.is_slow());
+        self.0.lane.ended(!failed && !self.is_slow());
     }
 
     /// The guest goes on after waiting, maybe on another thread.
@@ -79,7 +73,7 @@ impl CallMeter {
         let mut metered = self.metered();
         metered.running = Some(thread_cpu_time());
         if !std::mem::take(&mut metered.yields) {
-            metered.set_clocks();
+            metered.shown = None;
         }
     }
 
@@ -91,6 +85,7 @@ impl CallMeter {
             && running_on == thread
         {
             metered.used += now.saturating_sub(since);
+            self.0.is_slow.store(true, Ordering::Relaxed);
         }
         metered.yields = true;
         match metered.used >= metered.budget {
@@ -100,18 +95,18 @@ impl CallMeter {
     }
 
     fn metered(&self) -> MutexGuard<'_, Metered> {
-        self.metered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.metered.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Metered {
-    fn set_clocks(&mut self) {
+    /// What the clocks show: since the instance was made, and since 1970.
+    fn shown(&self) -> (Duration, Duration) {
         let coarse = |time: Duration| {
             time - Duration::from_nanos(u64::from(time.subsec_nanos()) % MILLISECOND)
         };
-        self.monotonic = coarse(self.made.elapsed());
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        self.wall = coarse(wall.unwrap_or_default());
+        *self.metered().shown.get_or_insert_with(|| {
+            let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            (coarse(self.0.made.elapsed()), coarse(wall.unwrap_or_default()))
+        })
     }
 }
 
@@ -122,7 +117,7 @@ impl HostMonotonicClock for CallMeter {
 
     fn now(&self) -> u64 {
         // 584 years.
-        u64::try_from(self.metered().monotonic.as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.shown().0.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -132,7 +127,7 @@ impl HostWallClock for CallMeter {
     }
 
     fn now(&self) -> Duration {
-        self.metered().wall
+        self.shown().1
     }
 }
 

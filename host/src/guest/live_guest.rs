@@ -85,7 +85,7 @@ impl LiveGuest {
         answer.map_err(|error| StartError { at: "`init`", error })
     }
 
-    pub(super) async fn deliver(&mut self, call: &Call) -> Result<Result<(), Failure>, CallError> {
+    pub(super) async fn deliver(&mut self, call: Call) -> Result<Result<(), Failure>, CallError> {
         match self {
             Self::Handler(instance) => {
                 let mut key = instance.key.take();
@@ -94,7 +94,7 @@ impl LiveGuest {
                 instance.key = key;
                 answer
             }
-            Self::Command(command) => command.deliver(call).await,
+            Self::Command(command) => command.deliver(&call).await,
         }
     }
 }
@@ -102,17 +102,17 @@ impl LiveGuest {
 impl Call {
     /// `key` is where the key is put.
     async fn make(
-        &self,
+        self,
         guest: &HandlerModule,
         store: &mut Store<GuestState>,
         key: &mut Option<ObjectKey>,
     ) -> wasmtime::Result<Result<(), Failure>> {
         let handler = guest.informerd_handler_handler();
-        let mut ticket = |object: &CallObject| store.data_mut().call_objects.ticket(object.clone());
+        let mut ticket = |object: CallObject| store.data_mut().call_objects.ticket(object);
         match self {
             Self::Add { object, in_initial_list } => {
                 let (key, object) = (object.key_in(key), ticket(object)?);
-                handler.call_on_add(store, key, object, *in_initial_list).await
+                handler.call_on_add(store, key, object, in_initial_list).await
             }
             Self::Update { old, new } => {
                 let (key, old, new) = (new.key_in(key), ticket(old)?, ticket(new)?);
@@ -120,7 +120,7 @@ impl Call {
             }
             Self::Delete { last, final_state_unknown } => {
                 let (key, last) = (last.key_in(key), ticket(last)?);
-                handler.call_on_delete(store, key, last, *final_state_unknown).await
+                handler.call_on_delete(store, key, last, final_state_unknown).await
             }
             Self::Synced => handler.call_on_synced(store).await,
         }

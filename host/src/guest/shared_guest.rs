@@ -214,17 +214,16 @@ impl SharedGuest {
         call: Call,
     ) -> Result<Option<Result<(), Failure>>, CallError> {
         let mut generation = self.usable().await;
-        if matches!(call, Call::Synced)
-            && (!generation.unsynced.remove(&place) || !generation.unsynced.is_empty())
-        {
+        let is_synced = matches!(call, Call::Synced);
+        if is_synced && (!generation.unsynced.remove(&place) || !generation.unsynced.is_empty()) {
             return Ok(None);
         }
         let answer = tokio::select! {
             biased;
-            answer = generation.deliver(&call, &self.0.sleep) => answer,
+            answer = generation.deliver(call, &self.0.sleep) => answer,
             () = self.0.cut.notified() => Err(CallError::Replaced),
         };
-        if matches!(call, Call::Synced) && !matches!(answer, Ok(Ok(()))) {
+        if is_synced && !matches!(answer, Ok(Ok(()))) {
             generation.unsynced.insert(place);
         }
         let crashed = match &answer {
@@ -275,7 +274,7 @@ impl Shared {
 impl Generation {
     async fn deliver(
         &mut self,
-        call: &Call,
+        call: Call,
         sleep: &Sleep,
     ) -> Result<Result<(), Failure>, CallError> {
         self.last_use.used();

@@ -36,8 +36,8 @@ pub(super) struct Lane {
 }
 
 /// One call's place.
-pub(super) struct Turns {
-    lane: Lane,
+pub(super) struct Turns<'l> {
+    lane: &'l Lane,
     /// Once it is in the slow lane.
     slow: Option<PollSemaphore>,
 }
@@ -55,8 +55,8 @@ impl SlowLane {
 
 impl Lane {
     /// A call begins.
-    pub(super) fn turns(&self) -> Turns {
-        let mut turns = Turns { lane: self.clone(), slow: None };
+    pub(super) fn turns(&self) -> Turns<'_> {
+        let mut turns = Turns { lane: self, slow: None };
         if self.slow_calls.load(Ordering::Relaxed) > 0 {
             turns.enter_slow_lane();
         }
@@ -74,7 +74,7 @@ impl Lane {
     }
 }
 
-impl Turns {
+impl Turns<'_> {
     pub(super) fn enter_slow_lane(&mut self) {
         let semaphore = || PollSemaphore::new(self.lane.slow.threads.clone());
         self.slow.get_or_insert_with(semaphore);

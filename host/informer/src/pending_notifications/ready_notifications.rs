@@ -81,10 +81,11 @@ impl ReadyNotifications {
         }
         self.bytes += ready.notification.bytes();
         self.len += 1;
-        let is_last = self.slots.back().is_none_or(|last| last.arrival < arrival);
         let slot = Slot { arrival, ready: Some(ready) };
+        if self.slots.back().is_none_or(|last| last.arrival < arrival) {
+            return self.slots.push_back(slot);
+        }
         match self.position(arrival) {
-            _ if is_last => self.slots.push_back(slot),
             Ok(position) => self.slots[position] = slot,
             Err(position) => self.slots.insert(position, slot),
         }
