@@ -4,7 +4,7 @@
 //! every queue at once, and nobody notices. It is never turned back: a reader gets a text of its own.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::dictionary::{Compressed, Encoder};
@@ -13,6 +13,8 @@ use crate::dictionary::{Compressed, Encoder};
 pub struct Json {
     /// Bytes of the text.
     len: usize,
+    /// Where in it the value of the member `status` is; empty if that is not known.
+    status: Range<u32>,
     form: RwLock<Form>,
 }
 
@@ -24,7 +26,10 @@ enum Form {
 
 /// What [`Json::text`] gives: the text itself, shared as long as it is not compressed.
 #[derive(Clone)]
-pub struct JsonText(Text);
+pub struct JsonText {
+    text: Text,
+    status: Range<u32>,
+}
 
 #[derive(Clone)]
 enum Text {
@@ -40,12 +45,19 @@ pub struct UnreadableJson(pub(crate) String);
 impl Json {
     /// The text. If it is compressed, this takes some microseconds, and memory until it is dropped.
     pub fn text(&self) -> Result<JsonText, UnreadableJson> {
-        match &*self.form() {
-            Form::Text(text) => Ok(JsonText(Text::Shared(text.clone()))),
-            Form::Compressed(compressed) => {
-                compressed.decompress(self.len).map(|text| JsonText(Text::Own(text)))
-            }
-        }
+        let text = match &*self.form() {
+            Form::Text(text) => Text::Shared(text.clone()),
+            Form::Compressed(compressed) => Text::Own(compressed.decompress(self.len)?),
+        };
+        Ok(JsonText { text, status: self.status.clone() })
+    }
+
+    /// Remembers where in the text the value of the object's member `status` is. Handlers look there most, and it comes
+    /// last: whoever knows where, need not read all that stands before it.
+    pub fn with_status(mut self, at: Range<usize>) -> Self {
+        let end = u32::try_from(at.end).unwrap_or(0);
+        self.status = u32::try_from(at.start).unwrap_or(0).min(end)..end;
+        self
     }
 
     /// Bytes of the text, however it is held.
@@ -86,7 +98,7 @@ impl<T: Into<String>> From<T> for Json {
     /// Best of a text that has no room to spare, which would be kept.
     fn from(text: T) -> Self {
         let text = text.into();
-        Self { len: text.len(), form: RwLock::new(Form::Text(Arc::new(text))) }
+        Self { len: text.len(), status: 0..0, form: RwLock::new(Form::Text(Arc::new(text))) }
     }
 }
 
@@ -110,10 +122,16 @@ impl fmt::Debug for Json {
 impl JsonText {
     /// The text, copied only if others have it too.
     pub fn into_string(self) -> String {
-        match self.0 {
+        match self.text {
             Text::Shared(text) => Arc::unwrap_or_clone(text),
             Text::Own(text) => text,
         }
+    }
+
+    /// The text of the member `status`, if it was noted where that is.
+    pub fn status(&self) -> Option<&str> {
+        let at = self.status.start as usize..self.status.end as usize;
+        self.get(at).filter(|status| !status.is_empty())
     }
 }
 
@@ -121,7 +139,7 @@ impl Deref for JsonText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        match &self.0 {
+        match &self.text {
             Text::Shared(text) => text,
             Text::Own(text) => text,
         }

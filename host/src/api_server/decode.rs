@@ -8,10 +8,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use informer::{ListPage, ListerWatcherError, Object, ObjectKey, WatchEvent};
+use informer::{Json, ListPage, ListerWatcherError, Object, ObjectKey, WatchEvent};
 use kube::core::ApiResource;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -37,6 +38,8 @@ struct Head<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metadata: Members<Metadata<'a>>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -362,7 +365,7 @@ fn object(
     untyped: ObjectType<'_>,
     watched: ObjectType<'_>,
 ) -> Result<Arc<Object>, Rejection> {
-    let Head { api_version, kind, metadata: Members(metadata) } = head(json)?;
+    let Head { api_version, kind, metadata: Members(metadata), status } = head(json)?;
     let Metadata { namespace, name, uid, resource_version, managed_fields, .. } = metadata;
     if name.is_empty() {
         return Err(Rejection::new(None, "the object has no metadata.name"));
@@ -390,12 +393,10 @@ fn object(
         api_version: api_version.is_none().then_some(said.api_version),
         kind: kind.is_none().then_some(said.kind),
     };
-    Ok(Arc::new(Object {
-        key,
-        uid: uid.into(),
-        resource_version: resource_version.into(),
-        json: rewritten(json, managed_fields, missing_type).into(),
-    }))
+    let text = rewritten(json, managed_fields, missing_type);
+    let status = status.and_then(|status| status_in(&text, json, status.get()));
+    let json = Json::from(text).with_status(status.unwrap_or_default());
+    Ok(Arc::new(Object { key, uid: uid.into(), resource_version: resource_version.into(), json }))
 }
 
 /// Whether it can stand in a path and a key; nothing else is asked of a name.
@@ -413,7 +414,7 @@ fn head(json: &str) -> Result<Head<'_>, Rejection> {
 }
 
 fn bookmark(json: &str, watched: ObjectType<'_>) -> Result<WatchEvent, Rejection> {
-    let Head { api_version, kind, metadata: Members(metadata) } = head(json)?;
+    let Head { api_version, kind, metadata: Members(metadata), .. } = head(json)?;
     if api_version.is_some_and(|it| it != watched.api_version)
         || kind.is_some_and(|it| it != watched.kind)
     {
@@ -463,6 +464,15 @@ fn rewritten(json: &str, cut: Option<&RawValue>, missing_type: MissingType<'_>) 
     text.push_str(members);
     text.push_str(after);
     text
+}
+
+/// Where the value of `status` is in the text that `json` became. That nearly always differs before it only.
+fn status_in(text: &str, json: &str, status: &str) -> Option<Range<usize>> {
+    let end = json.as_ptr() as usize + json.len();
+    let from_end = end.checked_sub(status.as_ptr() as usize)?;
+    let start = text.len().checked_sub(from_end)?;
+    let at = start..start + status.len();
+    (text.get(at.clone()) == Some(status)).then_some(at)
 }
 
 /// What stands before and after the member of which `value`, a part of `json`, is the value; none

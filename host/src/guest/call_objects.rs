@@ -92,7 +92,7 @@ impl CallObjects {
     }
 
     /// The object's JSON.
-    pub(super) fn json(&mut self, ticket: u32) -> Result<&str, CallError> {
+    pub(super) fn json(&mut self, ticket: u32) -> Result<&JsonText, CallError> {
         let last = self.read_last.take().filter(|(last, _)| *last == ticket);
         let text = match last {
             Some((_, text)) => text,

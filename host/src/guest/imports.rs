@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use informer::JsonText;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -147,18 +148,28 @@ impl objects::Host for GuestState {
     fn get(&mut self, object: u32, pointer: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
         let json = self.call_objects.json(object)?;
-        Ok(json_pointer::get(json, &pointer).map(str::to_owned))
+        Ok(value(json, &pointer).map(str::to_owned))
     }
 
     fn get_string(&mut self, object: u32, pointer: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
         let json = self.call_objects.json(object)?;
-        Ok(json_pointer::get(json, &pointer).and_then(json_pointer::string))
+        Ok(value(json, &pointer).and_then(json_pointer::string))
     }
 
     fn json(&mut self, object: u32) -> wasmtime::Result<String> {
         self.count_host_call()?;
-        Ok(self.call_objects.json(object)?.to_owned())
+        Ok(str::to_owned(self.call_objects.json(object)?))
+    }
+}
+
+/// The text of the value; none if there is nothing.
+fn value<'a>(json: &'a JsonText, pointer: &str) -> Option<&'a str> {
+    match (pointer.strip_prefix("/status"), json.status()) {
+        (Some(in_status), Some(status)) if in_status.is_empty() || in_status.starts_with('/') => {
+            json_pointer::get(status, in_status)
+        }
+        _ => json_pointer::get(json, pointer),
     }
 }
 
@@ -239,3 +250,32 @@ impl cache::Host for GuestState {
 
 /// Objects in one page of the cache.
 const PAGE_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use informer::Json;
+
+    use super::value;
+
+    #[test]
+    fn a_value_is_the_same_whether_or_not_it_is_known_where_the_status_is() {
+        let text = r#"{"statuses":1,"spec":{"status":2},"status":{"phase":"x","":3}}"#;
+        let start = text.find(r#"{"phase""#).unwrap();
+        let known = Json::from(text).with_status(start..text.len() - 1).text().unwrap();
+        let unknown = Json::from(text).text().unwrap();
+        assert!(known.status().is_some() && unknown.status().is_none());
+        for (pointer, expected) in [
+            ("/status", Some(&text[start..text.len() - 1])),
+            ("/status/phase", Some("\"x\"")),
+            ("/status/", Some("3")),
+            ("/status/none", None),
+            ("/status/phase/0", None),
+            ("/statuses", Some("1")),
+            ("/spec/status", Some("2")),
+            ("", Some(text)),
+        ] {
+            assert_eq!(value(&known, pointer), expected, "{pointer}");
+            assert_eq!(value(&unknown, pointer), expected, "{pointer}");
+        }
+    }
+}

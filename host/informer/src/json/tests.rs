@@ -22,11 +22,12 @@ fn a_text_is_the_same_before_and_after_it_is_compressed() {
     // Of none of the samples, of all lengths, with what is more than a byte.
     let odd = ["{\"ü\":\"\u{1f980}\"}".repeat(99), "[]".repeat(1 << 20), text(7).repeat(500)];
     for text in (1000..1200).map(text).chain(odd) {
-        let json = Json::from(text.clone());
+        let json = Json::from(text.clone()).with_status(1..4);
         let before = json.text().unwrap();
         json.compress(&encoder);
         assert!(json.is_compressed());
         let after = json.text().unwrap();
+        assert_eq!((before.status(), after.status()), (text.get(1..4), text.get(1..4)));
         assert_eq!((&*before, &*after), (&*text, &*text));
         assert_eq!(after.into_string(), text);
         assert_eq!(json.len(), text.len());

@@ -67,6 +67,31 @@ fn managed_fields_are_cut_out_wherever_they_stand() {
 }
 
 #[test]
+fn where_the_status_is_is_known_wherever_it_stands() {
+    let managed = r#""managedFields":[{"f":{"status":{}}}]"#;
+    for (json, status) in [
+        (
+            format!(r#"{{"metadata":{{"name":"a",{managed}}},"status":{{"phase":"x"}}}}"#),
+            r#"{"phase":"x"}"#,
+        ),
+        (format!(r#"{{"metadata":{{"name":"a",{managed}}},"status":[1] , "z":2 }}"#), "[1]"),
+        (r#"{"kind":"Pod","apiVersion":"v1","status":1,"metadata":{"name":"a"}}"#.to_owned(), "1"),
+    ] {
+        let WatchEvent::Added(object) = added(&json) else { panic!() };
+        assert_eq!(object.json.text().unwrap().status(), Some(status), "{json}");
+    }
+    for json in [
+        r#"{"metadata":{"name":"a"},"spec":{"status":1}}"#.to_owned(),
+        r#"{"metadata":{"name":"a"},"status":null}"#.to_owned(),
+        // Moved by what was cut behind it: not worth more code.
+        format!(r#"{{"status":{{"phase":"x"}},"metadata":{{{managed},"name":"a"}}}}"#),
+    ] {
+        let WatchEvent::Added(object) = added(&json) else { panic!() };
+        assert_eq!(object.json.text().unwrap().status(), None, "{json}");
+    }
+}
+
+#[test]
 fn depth_does_not_matter() {
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     let json = format!(r#"{{"metadata":{{"name":"a"}},"spec":{deep}}}"#);
