@@ -87,7 +87,7 @@ async fn a_keyless_signature_counts_by_who_made_it_in_both_of_cosigns_forms() {
         refused(other, &named, true);
     }
     for (tag, named) in [
-        ("keyless-timestamp", "one is keyless: "),
+        ("keyless-timestamp", "brings no entry of a transparency log"),
         ("keyless-attested", "one by release@example.com (http://localhost:5556) says"),
         ("bundle", "one is by another key"),
         ("simple-signing", "one is by another key"),

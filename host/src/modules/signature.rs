@@ -18,6 +18,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
+use sigstore_verify::types::bundle::VerificationMaterialContent;
 use sigstore_verify::types::{Artifact, Bundle};
 
 use super::digest::Digest;
@@ -70,8 +71,13 @@ impl Signers {
 
     /// The identity by which an artifact is signed, as the certificate in the bundle says.
     fn by_identity(&self, artifact: Artifact<'_>, bundle: &Bundle) -> Result<String, String> {
-        let identities = self.identities.as_ref().ok_or("one is keyless")?;
-        identities.signer(artifact, bundle)
+        match (&self.identities, &bundle.verification_material.content) {
+            (_, VerificationMaterialContent::PublicKey(_)) => {
+                Err("one is by another key".to_owned())
+            }
+            (None, _) => Err("one is keyless, or by another key".to_owned()),
+            (Some(identities), _) => identities.signer(artifact, bundle),
+        }
     }
 }
 
@@ -102,7 +108,12 @@ pub(super) fn of_blob(
         false => {
             let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
             let signer = signers.by_key(bytes, &signature).map(str::to_owned);
-            signer.ok_or_else(|| "it is by another key, or over something else".to_owned())
+            signer.ok_or_else(|| match signers.keys.is_empty() {
+                false => "it is by another key, or over something else".to_owned(),
+                true => "it is no bundle, in which keyless signatures come: put there what \
+                         `cosign sign-blob --bundle` writes"
+                    .to_owned(),
+            })
         }
     };
     signer.map_err(|problem| {
@@ -124,17 +135,26 @@ pub(super) async fn of_artifact(
         Some(signer) => Some(signer),
         None => bundle::signer(repository, manifest, signers, &mut others).await?,
     };
-    signer.ok_or_else(|| match others.first() {
-        None => Problem::temporary(format!("{manifest} is not signed: `cosign sign` signs it")),
-        Some(other) => Problem::temporary(format!(
-            "none of its {} signatures counts: {other}; trusted is {signers}",
-            others.len(),
-        )),
+    signer.ok_or_else(|| {
+        let count = others.len();
+        others.sort();
+        others.dedup();
+        others.truncate(REASONS_MAX);
+        Problem::temporary(match count {
+            0 => format!("{manifest} is not signed: `cosign sign` signs it"),
+            _ => format!(
+                "none of its {count} signatures counts: {}; trusted is {signers}",
+                others.join("; ")
+            ),
+        })
     })
 }
 
 /// Signatures of one artifact that are looked at.
 const SIGNATURES_MAX: usize = 32;
+
+/// Why they do not count, said at once.
+const REASONS_MAX: usize = 3;
 
 /// Bytes of what one of them says.
 const PAYLOAD_MAX: usize = 256 << 10;

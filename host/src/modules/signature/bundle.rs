@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use sigstore_verify::types::bundle::VerificationMaterialContent;
+use serde::Deserialize;
 use sigstore_verify::types::{
-    Artifact, Bundle, DsseEnvelope, Sha256Hash, SignatureContent, Statement,
+    Artifact, Bundle, DsseEnvelope, MediaType, Sha256Hash, SignatureContent, Statement,
 };
 
 use super::{PAYLOAD_MAX, SIGNATURES_MAX, Signers};
@@ -55,6 +55,13 @@ pub(super) async fn signer(
     Ok(None)
 }
 
+/// What of a bundle it takes to verify a key's signature.
+#[derive(Deserialize)]
+struct Signed {
+    #[serde(flatten)]
+    content: SignatureContent,
+}
+
 /// By whom the bundle says that what has this digest is signed. Of a blob the bytes are needed too.
 pub(super) fn verify(
     bundle: &[u8],
@@ -62,9 +69,9 @@ pub(super) fn verify(
     blob: Option<&[u8]>,
     signers: &Signers,
 ) -> Result<String, String> {
-    let bundle: Bundle =
-        serde_json::from_slice(bundle).map_err(|error| format!("one is no bundle: {error}"))?;
-    let (message, signature) = match (&bundle.content, blob) {
+    let no_bundle = |error: serde_json::Error| format!("one is no bundle: {error}");
+    let Signed { content } = serde_json::from_slice(bundle).map_err(no_bundle)?;
+    let (message, signature) = match (&content, blob) {
         (SignatureContent::DsseEnvelope(envelope), _) => {
             (Cow::Owned(envelope.pae()), &envelope.signature.sig)
         }
@@ -73,18 +80,23 @@ pub(super) fn verify(
         }
         _ => return Err("one is not over a manifest".to_owned()),
     };
-    let signer = match &bundle.verification_material.content {
-        VerificationMaterialContent::PublicKey(_) => {
-            let signer = signers.by_key(&message, signature.as_bytes());
-            signer.ok_or("one is by another key")?.to_owned()
-        }
-        _ => {
+    let signer = match signers.by_key(&message, signature.as_bytes()) {
+        // It needs nothing of what else may be in there.
+        Some(key) => key.to_owned(),
+        None => {
+            let bundle: Bundle = serde_json::from_slice(bundle).map_err(no_bundle)?;
+            if bundle.media_type() != MediaType::Bundle0_3 {
+                return Err(format!("one is {}, not {MEDIA_TYPE}", bundle.media_type()));
+            }
+            if bundle.content != content {
+                return Err("one is no bundle: it says two things".to_owned());
+            }
             let artifact = blob.map(Artifact::from);
             let artifact = artifact.unwrap_or_else(|| Sha256Hash::from(digest.bytes()).into());
             signers.by_identity(artifact, &bundle)?
         }
     };
-    if let SignatureContent::DsseEnvelope(envelope) = &bundle.content {
+    if let SignatureContent::DsseEnvelope(envelope) = &content {
         check_statement(envelope, digest).map_err(|it| format!("one by {signer} {it}"))?;
     }
     Ok(signer)

@@ -22,13 +22,12 @@ pub(in crate::modules) struct Identities {
 #[serde(try_from = "Document")]
 pub(in crate::modules) struct Identity {
     issuer: String,
-    subject: Subject,
-}
-
-enum Subject {
-    Exactly(String),
-    /// It matches the whole of a subject.
-    Pattern(Regex),
+    /// As it was written.
+    subject: String,
+    /// If that is a pattern: what matches the whole of a subject.
+    pattern: Option<Regex>,
+    /// For which repository it was at work; none: for any.
+    source_repository: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +36,7 @@ struct Document {
     issuer: String,
     subject: Option<String>,
     subject_reg_exp: Option<String>,
+    source_repository: Option<String>,
 }
 
 impl Identities {
@@ -72,16 +72,32 @@ impl Identities {
 
     /// Who signed, if it is one of them.
     pub(super) fn signer(&self, artifact: Artifact<'_>, bundle: &Bundle) -> Result<String, String> {
+        let material = &bundle.verification_material;
+        let stamps = &material.timestamp_verification_data.rfc3161_timestamps;
+        if material.tlog_entries.len().max(stamps.len()) > WITNESSES_MAX {
+            return Err(format!(
+                "one is keyless, with more than {WITNESSES_MAX} entries of logs or time stamps"
+            ));
+        }
+        if self.evidence.verifies_tlog() && material.tlog_entries.is_empty() {
+            return Err("one is keyless and brings no entry of a transparency log, and the \
+                        trustedRoot names one (tlogs)"
+                .to_owned());
+        }
         let verified = self.verifier.verify(artifact, bundle, &self.evidence);
         let verified = verified.map_err(|error| format!("one is keyless: {error}"))?;
         let (Some(subject), Some(issuer)) = (verified.identity(), verified.issuer()) else {
             return Err("one is by a certificate that names nobody".to_owned());
         };
-        let signer = format!("{} ({issuer})", subject.as_str());
-        let is_trusted = |identity: &Identity| identity.is(subject.as_str(), issuer);
-        match self.trusted.iter().any(is_trusted) {
-            true => Ok(signer),
-            false => Err(format!("one is by {signer}")),
+        let (subject, certificate) = (subject.as_str(), verified.certificate());
+        let repository = certificate.and_then(|it| it.ci_claims.source_repository_uri.as_deref());
+        let is_trusted = |identity: &Identity| identity.is(subject, issuer, repository);
+        match (self.trusted.iter().any(is_trusted), repository) {
+            (true, _) => Ok(format!("{subject} ({issuer})")),
+            (false, None) => Err(format!("one is by {subject} ({issuer})")),
+            (false, Some(repository)) => {
+                Err(format!("one is by {subject} ({issuer}), at work for {repository}"))
+            }
         }
     }
 
@@ -91,20 +107,23 @@ impl Identities {
 }
 
 impl Identity {
-    fn is(&self, subject: &str, issuer: &str) -> bool {
-        let is_subject = match &self.subject {
-            Subject::Exactly(this) => this == subject,
-            Subject::Pattern(pattern) => pattern.is_match(subject),
+    fn is(&self, subject: &str, issuer: &str, repository: Option<&str>) -> bool {
+        let is_subject = match &self.pattern {
+            None => self.subject == subject,
+            Some(pattern) => pattern.is_match(subject),
         };
-        is_subject && self.issuer == issuer
+        let is_repository =
+            self.source_repository.as_deref().is_none_or(|this| repository == Some(this));
+        is_subject && is_repository && self.issuer == issuer
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.subject {
-            Subject::Exactly(subject) => write!(formatter, "{subject} ({})", self.issuer),
-            Subject::Pattern(pattern) => write!(formatter, "{pattern} ({})", self.issuer),
+        write!(formatter, "{} ({})", self.subject, self.issuer)?;
+        match &self.source_repository {
+            None => Ok(()),
+            Some(repository) => write!(formatter, " at work for {repository}"),
         }
     }
 }
@@ -119,15 +138,24 @@ impl TryFrom<Document> for Identity {
     type Error = String;
 
     fn try_from(document: Document) -> Result<Self, String> {
-        let Document { issuer, subject, subject_reg_exp } = document;
-        let subject = match (subject, subject_reg_exp) {
-            (Some(subject), None) => Subject::Exactly(subject),
-            (None, Some(pattern)) => {
-                let whole = Regex::new(&format!("^(?:{pattern})$"));
-                Subject::Pattern(whole.map_err(|error| format!("subjectRegExp: {error}"))?)
+        let Document { issuer, subject, subject_reg_exp, source_repository } = document;
+        let (subject, pattern) = match (subject, subject_reg_exp) {
+            (Some(subject), None) => (subject, None),
+            (None, Some(written)) => {
+                // By itself first: what is no pattern may become one between the anchors.
+                let whole = Regex::new(&written)
+                    .and_then(|_| Regex::new(&format!("^(?:{written})$")))
+                    .map_err(|error| format!("subjectRegExp: {error}"))?;
+                (written, Some(whole))
             }
             _ => return Err("an identity needs a `subject` or a `subjectRegExp`".to_owned()),
         };
-        Ok(Self { issuer, subject })
+        if issuer.is_empty() || subject.is_empty() {
+            return Err("an identity's `issuer` and `subject` must not be empty".to_owned());
+        }
+        Ok(Self { issuer, subject, pattern, source_repository })
     }
 }
+
+/// Entries of logs, and time stamps, of one signature. One of each is usual, and each takes some time to verify.
+const WITNESSES_MAX: usize = 8;

@@ -68,17 +68,16 @@ pub(super) fn verify(
     signers: &Signers,
 ) -> Result<String, String> {
     // First of all: what nobody signed is not even read.
-    let signer = match layer.annotation(CERTIFICATE) {
-        Some(certificate) => {
+    let signature = layer.annotation(SIGNATURE).unwrap_or_default();
+    let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
+    let signer = match (signers.by_key(payload, &signature), layer.annotation(CERTIFICATE)) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(certificate)) => {
             let bundle = bundle(layer, certificate)
                 .map_err(|error| format!("one has a broken annotation: {error}"))?;
             signers.by_identity(payload.into(), &bundle)?
         }
-        None => {
-            let signature = layer.annotation(SIGNATURE).unwrap_or_default();
-            let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
-            signers.by_key(payload, &signature).ok_or("one is by another key")?.to_owned()
-        }
+        (None, None) => return Err("one is by another key".to_owned()),
     };
     let payload: Payload = serde_json::from_slice(payload)
         .map_err(|error| format!("one by {signer} is over something else: {error}"))?;
@@ -96,8 +95,9 @@ pub(super) fn verify(
 /// The annotations of a keyless signature, as the Sigstore bundle which later took their place.
 fn bundle(layer: &Descriptor, certificate: &str) -> Result<Bundle, String> {
     let text = |error: serde_json::Error| error.to_string();
-    let chain = [certificate, layer.annotation(CHAIN).unwrap_or_default()].join("\n");
-    let certificates = CertificateDer::pem_slice_iter(chain.as_bytes())
+    let chain = layer.annotation(CHAIN).unwrap_or_default();
+    let certificates = std::iter::once(CertificateDer::from_pem_slice(certificate.as_bytes()))
+        .chain(CertificateDer::pem_slice_iter(chain.as_bytes()))
         .map(|it| it.map(|it| json!({ "rawBytes": BASE64_STANDARD.encode(it) })))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
@@ -158,9 +158,9 @@ struct TimeStamp {
 }
 
 const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-pub(super) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
-pub(super) const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
-pub(super) const TIME_STAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
+const TIME_STAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 const TYPE: &str = "cosign container image signature";

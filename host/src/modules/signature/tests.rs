@@ -168,11 +168,17 @@ fn a_keyless_signature_counts_by_who_made_it() {
     for tag in ["keyless", "keyless-simple-signing"] {
         assert_eq!(keyless(tag, &signers).as_deref(), Ok(by), "{tag}");
         let error = keyless(tag, &keys(&["cosign.pub"])).unwrap_err();
-        assert_eq!(error, "one is keyless", "{tag}");
+        assert_eq!(error, "one is keyless, or by another key", "{tag}");
         for other in [
             r#"[{ "issuer": "http://localhost:5557", "subject": "release@example.com" }]"#,
             r#"[{ "issuer": "http://localhost:5556", "subject": "release@example.co" }]"#,
             r#"[{ "issuer": "http://localhost:5556", "subjectRegExp": "release@example" }]"#,
+            r#"[{ "issuer": "http://localhost:5556", "subjectRegExp": "elease@example\\.com" }]"#,
+            r#"[{ "issuer": "http://localhost:5556", "subjectRegExp": "release|nobody" }]"#,
+            r#"[{ "issuer": "http://localhost:5556", "subject": "nobody@example.com" },
+                { "issuer": "http://localhost:5557", "subject": "release@example.com" }]"#,
+            r#"[{ "issuer": "http://localhost:5556", "subject": "release@example.com",
+                  "sourceRepository": "https://example.com/acme/handlers" }]"#,
         ] {
             let error = keyless(tag, &identities(&root, other).unwrap()).unwrap_err();
             assert_eq!(error, format!("one is by {by}"), "{tag} for {other}");
@@ -180,16 +186,28 @@ fn a_keyless_signature_counts_by_who_made_it() {
     }
     let error = keyless("keyless-attested", &signers).unwrap_err();
     assert!(error.starts_with(&format!("one by {by} says")), "{error}");
-    let error = keyless("keyless-other", &signers).unwrap_err();
     let other = "https://example.com/acme/handlers/.github/workflows/release.yaml@refs/tags/v1.2.0";
-    assert_eq!(error, format!("one is by {other} (http://localhost:5556/ci)"));
-    let releases = r#"[{ "issuer": "http://localhost:5556/ci",
-        "subjectRegExp": "https://example\\.com/acme/handlers/.*@refs/tags/v[0-9.]+" }]"#;
-    let signers = identities(&root, releases).unwrap();
-    assert_eq!(
+    let ci = "http://localhost:5556/ci";
+    let who = |issuer: &str, source_repository: Option<&str>| {
+        let mut identity = serde_json::json!({ "issuer": issuer,
+            "subjectRegExp": "https://example\\.com/acme/handlers/.*@refs/tags/v[0-9.]+" });
+        if let Some(repository) = source_repository {
+            identity["sourceRepository"] = repository.into();
+        }
+        keyless("keyless-other", &identities(&root, &format!("[{identity}]")).unwrap())
+    };
+    let repository = "https://example.com/acme/handlers";
+    for counts in [who(ci, None), who(ci, Some(repository))] {
+        assert_eq!(counts, Ok(format!("{other} ({ci})")));
+    }
+    // A workflow may be called by whoever likes: who signs is the one, for whom is the other.
+    for does_not in [
         keyless("keyless-other", &signers),
-        Ok(format!("{other} (http://localhost:5556/ci)"))
-    );
+        who("http://localhost:5556", None),
+        who(ci, Some("https://example.com/acme/handler")),
+    ] {
+        assert_eq!(does_not, Err(format!("one is by {other} ({ci}), at work for {repository}")));
+    }
 }
 
 #[test]
@@ -201,7 +219,7 @@ fn all_that_the_trusted_root_names_must_vouch_for_a_keyless_signature() {
     assert!(keyless("keyless-timestamp", &stamped).is_ok());
     let logged = trusting(&root(|_| {}));
     let error = keyless("keyless-timestamp", &logged).unwrap_err();
-    assert!(error.contains("must have an inclusion proof"), "{error}");
+    assert!(error.contains("no entry of a transparency log"), "{error}");
     // What a certificate log promised is missing in all of them.
     let published = trusting(&root(|root| root["ctlogs"] = root["tlogs"].clone()));
     let authority = trusting(&root(|root| {
@@ -219,6 +237,15 @@ fn all_that_the_trusted_root_names_must_vouch_for_a_keyless_signature() {
             assert!(error.contains(named), "{tag}, where {named} is expected: {error}");
         }
     }
+    // The authority's own certificate comes from the root, or in cosign 2's form with the signature.
+    let top = trusting(&root(|root| {
+        root["certificateAuthorities"][0]["certChain"]["certificates"]
+            .as_array_mut()
+            .unwrap()
+            .remove(0);
+    }));
+    assert!(keyless("keyless", &top).unwrap_err().contains("UnknownIssuer"));
+    assert!(keyless("keyless-simple-signing", &top).is_ok());
     let stamps = trusting(&root(|root| {
         root["tlogs"] = Value::Array(Vec::new());
         root["timestampAuthorities"] = another["timestampAuthorities"].clone();
@@ -274,22 +301,72 @@ fn a_keyless_signature_is_over_what_it_says_and_nothing_of_it_can_be_changed() {
             assert!(error.is_err(), "{part} changed: {changed}");
         }
     }
-    for (annotation, changed) in [
-        (simple_signing::SIGNATURE, "MEUC"),
-        (simple_signing::CERTIFICATE, "-----BEGIN CERTIFICATE-----"),
-        (simple_signing::CERTIFICATE, ""),
-        (simple_signing::LOG_ENTRY, "{}"),
-        (simple_signing::LOG_ENTRY, ""),
-        (simple_signing::TIME_STAMP, "{}"),
-        (simple_signing::TIME_STAMP, r#"{"SignedRFC3161Timestamp":"MEUC"}"#),
+    let entry = layer.annotation("dev.sigstore.cosign/bundle").unwrap().to_owned();
+    let later = entry.replacen("\"integratedTime\":1", "\"integratedTime\":2", 1);
+    assert_ne!(entry, later);
+    for (annotation, changed, named) in [
+        ("dev.cosignproject.cosign/signature", "MEUC", "invalid signature"),
+        ("dev.sigstore.cosign/certificate", "-----BEGIN CERTIFICATE-----", "broken annotation"),
+        ("dev.sigstore.cosign/bundle", "{}", "broken annotation"),
+        ("dev.sigstore.cosign/bundle", &later, "SET verification failed"),
+        ("dev.sigstore.cosign/rfc3161timestamp", "{}", "broken annotation"),
+        (
+            "dev.sigstore.cosign/rfc3161timestamp",
+            r#"{"SignedRFC3161Timestamp":"MEUC"}"#,
+            "TSA timestamp verification failed",
+        ),
     ] {
         let mut layer = layer.clone();
         let annotations = layer.annotations.as_mut().unwrap();
         annotations.insert(annotation.to_owned(), changed.to_owned());
         let error =
             simple_signing::verify(&payload, &layer, tagged("keyless-simple-signing"), &signers);
-        assert!(error.is_err(), "{annotation} changed to {changed:?}");
+        let error = error.unwrap_err();
+        assert!(error.contains(named), "{annotation} changed to {changed:?}: {error}");
     }
+}
+
+#[test]
+fn a_signature_by_a_key_counts_whatever_else_is_beside_it() {
+    let keys = keys(&["cosign.pub"]);
+    let (manifest, payload, mut layer) = simply_signed("simple-signing");
+    let annotations = layer.annotations.as_mut().unwrap();
+    annotations.insert("dev.sigstore.cosign/certificate".to_owned(), "odd".to_owned());
+    let signer = simple_signing::verify(&payload, &layer, manifest, &keys);
+    assert_eq!(signer.as_deref(), Ok("cosign.pub"));
+    let (manifest, bundle) = bundled("bundle");
+    let mut bundle: Value = serde_json::from_slice(&bundle).unwrap();
+    bundle["verificationMaterial"] = serde_json::json!({ "certificate": {}, "tlogEntries": 7 });
+    let signer = bundle::verify(bundle.to_string().as_bytes(), manifest, None, &keys);
+    assert_eq!(signer.as_deref(), Ok("cosign.pub"));
+}
+
+#[test]
+fn a_keyless_bundle_is_of_the_version_that_has_a_proof_and_not_too_large() {
+    let signers = identities(&root(|_| {}), RELEASE).unwrap();
+    let (manifest, bundle) = bundled("keyless");
+    let bundle: Value = serde_json::from_slice(&bundle).unwrap();
+    let refused = |change: &dyn Fn(&mut Value), named: &str| {
+        let mut changed = bundle.clone();
+        change(&mut changed);
+        let changed = changed.to_string();
+        let error = bundle::verify(changed.as_bytes(), manifest, None, &signers).unwrap_err();
+        assert!(error.contains(named), "{error}");
+    };
+    // The first version does with the log's promise.
+    let first = "application/vnd.dev.sigstore.bundle+json;version=0.1";
+    refused(
+        &|bundle| bundle["mediaType"] = first.into(),
+        "one is application/vnd.dev.sigstore.bundle+json;version=0.1",
+    );
+    refused(&|bundle| drop(bundle.as_object_mut().unwrap().remove("mediaType")), "version=0.1");
+    refused(
+        &|bundle| {
+            let entries = &mut bundle["verificationMaterial"]["tlogEntries"];
+            *entries = vec![entries[0].clone(); 9].into();
+        },
+        "more than 8 entries",
+    );
 }
 
 #[test]
