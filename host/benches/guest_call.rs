@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGuest, StartedGuest};
-use informer::{Delivery, Handled, Notification, Object, ObjectKey, ResourceEventHandler};
+use informer::{Delivery, Handled, Json, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -29,6 +29,7 @@ mod bindings {
 
 const POD: &str = include_str!("../../tests/bench/pod.json");
 const NO_CONFIG: &str = "{}";
+const STATUS: &str = "\"status\":";
 const READS: &str = r#"{"read":"/status/phase"}"#;
 
 fn main() {
@@ -86,12 +87,14 @@ fn pods() -> ApiResource {
 }
 
 fn delivery() -> Delivery {
+    // As the decoder notes it.
+    let status = POD.find(STATUS).unwrap() + STATUS.len()..POD.trim_end().len() - 1;
     let object = |version: &str| {
         Arc::new(Object {
             key: ObjectKey::new(Some("team-00"), "checkout-5d8c7b9f6d-x2x7k"),
             uid: "9ab8ad6e-1c0f-4f5e-8b68-0c0f4a6e4f52".into(),
             resource_version: version.into(),
-            json: POD.into(),
+            json: Json::from(POD).with_status(status.clone()),
         })
     };
     let notification = Notification::Updated { old: object("1000001"), new: object("1000002") };
