@@ -90,6 +90,11 @@ impl fmt::Display for Signers {
     }
 }
 
+/// A signature that is written as base64. What is none becomes one that nobody made.
+fn decoded(signature: &str) -> Vec<u8> {
+    BASE64_STANDARD.decode(signature.trim()).unwrap_or_default()
+}
+
 /// By whom bytes are signed, with a signature that came apart from them: base64, or a bundle.
 pub(super) fn of_blob(
     bytes: &[u8],
@@ -106,8 +111,7 @@ pub(super) fn of_blob(
     let signer = match signature.trim_start().starts_with('{') {
         true => bundle::verify(signature.as_bytes(), digest, Some(bytes), signers),
         false => {
-            let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
-            let signer = signers.by_key(bytes, &signature).map(str::to_owned);
+            let signer = signers.by_key(bytes, &decoded(signature)).map(str::to_owned);
             signer.ok_or_else(|| match signers.keys.is_empty() {
                 false => "it is by another key, or over something else".to_owned(),
                 true => "it is no bundle, in which keyless signatures come: put there what \

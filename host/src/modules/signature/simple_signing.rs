@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sigstore_verify::types::{Bundle, Sha256Hash};
 
-use super::{PAYLOAD_MAX, SIGNATURES_MAX, Signers};
+use super::{PAYLOAD_MAX, SIGNATURES_MAX, Signers, decoded};
 use crate::modules::artifact::{Descriptor, ImageManifest};
 use crate::modules::digest::Digest;
 use crate::modules::error::Problem;
@@ -69,8 +69,8 @@ pub(super) fn verify(
 ) -> Result<String, String> {
     // First of all: what nobody signed is not even read.
     let signature = layer.annotation(SIGNATURE).unwrap_or_default();
-    let signature = BASE64_STANDARD.decode(signature.trim()).unwrap_or_default();
-    let signer = match (signers.by_key(payload, &signature), layer.annotation(CERTIFICATE)) {
+    let signer = match (signers.by_key(payload, &decoded(signature)), layer.annotation(CERTIFICATE))
+    {
         (Some(key), _) => key.to_owned(),
         (None, Some(certificate)) => {
             let bundle = bundle(layer, certificate)
