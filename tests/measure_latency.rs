@@ -1,10 +1,11 @@
 //! Measures how long it takes from a write to a real API server until a handler has it: informerd with a
 //! sandboxed handler beside client-go's dynamic informer with a handler in its own process. Prints a line of JSON.
 //!
-//! `measure-latency [--rate N] [--seconds N] [--rounds N]`. The two take turns on one API server, each in a process of
-//! its own. Writes are due at fixed times whether or not the ones before have arrived. A latency begins when the
-//! write is sent. It ends for client-go as its handler is entered, and for informerd, whose clock a guest does not
-//! see, when the call of the handler has returned and the host logs it: a little later.
+//! `measure-latency [--rate N] [--seconds N] [--rounds N]`. The two watch at the same time, each in a process of its own
+//! that each round starts anew, so whatever delays the API server or the machine delays both. Writes are due at fixed
+//! times whether or not the ones before have arrived. A latency begins when the write is sent. It ends for client-go as
+//! its handler is entered, and for informerd, whose clock a guest does not see, when the call of the handler has
+//! returned and the host logs it: a little later.
 
 use std::collections::HashMap;
 use std::env;
@@ -47,16 +48,18 @@ async fn run() -> Result<Value> {
     let kubeconfig = control_plane.kubeconfig_path();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        let informerd = async || pods.measure(&mut Observer::informerd(kubeconfig)?, options).await;
-        let client_go = async || pods.measure(&mut Observer::client_go(kubeconfig)?, options).await;
-        // Neither is always the first.
-        if round % 2 == 0 {
-            ours.push(informerd().await?);
-            theirs.push(client_go().await?);
-        } else {
-            theirs.push(client_go().await?);
-            ours.push(informerd().await?);
+        // The server tells those that watch one after the other.
+        let mut observers = match round % 2 {
+            0 => [Observer::informerd(kubeconfig).await?, Observer::client_go(kubeconfig).await?],
+            _ => [Observer::client_go(kubeconfig).await?, Observer::informerd(kubeconfig).await?],
+        };
+        let mut latencies = pods.measure(&mut observers, options).await?;
+        if round % 2 == 1 {
+            latencies.reverse();
         }
+        let [our, their] = latencies;
+        ours.push(our);
+        theirs.push(their);
     }
     let of = |rounds: &[Latencies]| {
         json!({
@@ -64,7 +67,12 @@ async fn run() -> Result<Value> {
             "p99_ms": Spread::of(rounds, 0.99).json(),
         })
     };
-    let ratio = |part| Spread::of(&ours, part).median / Spread::of(&theirs, part).median;
+    // Of each round, since both had the same writes.
+    let ratio = |part| {
+        let rounds = ours.iter().zip(&theirs);
+        let ratios = rounds.map(|(ours, theirs)| ours.percentile(part) / theirs.percentile(part));
+        Spread::of_figures(ratios.collect()).json()
+    };
     Ok(json!({
         "writes_per_second": options.rate,
         "seconds": options.seconds,
@@ -72,8 +80,8 @@ async fn run() -> Result<Value> {
         "objects": OBJECTS,
         "informerd": of(&ours),
         "client_go_dynamic": of(&theirs),
-        "p50_ratio": hundredths(ratio(0.5)),
-        "p99_ratio": hundredths(ratio(0.99)),
+        "p50_ratio": ratio(0.5),
+        "p99_ratio": ratio(0.99),
     }))
 }
 
@@ -124,9 +132,12 @@ impl Pods {
         Ok(Self(pods))
     }
 
-    /// Writes for a while; how long it took until the observer knew.
-    async fn measure(&self, observer: &mut Observer, options: Options) -> Result<Latencies> {
-        observer.until("has its initial list", |heard| heard.has_synced).await?;
+    /// Writes for a while; how long it took until each observer knew.
+    async fn measure(
+        &self,
+        observers: &mut [Observer; 2],
+        options: Options,
+    ) -> Result<[Latencies; 2]> {
         sleep(SETTLE).await;
         let writes = options.rate * options.seconds;
         let (begin, mut sent) = (Instant::now(), HashMap::new());
@@ -146,12 +157,16 @@ impl Pods {
             "only {rate:.1} writes a second are possible here: choose a lower --rate"
         );
         let knows_all = |heard: &Heard| sent.keys().all(|version| heard.told.contains_key(version));
-        observer.until("is told of every write", knows_all).await?;
-        let heard = observer.heard();
-        let times = sent.iter().map(|(version, at)| heard.told[version].duration_since(*at));
-        let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e3).collect();
-        times.sort_by(f64::total_cmp);
-        Ok(Latencies(times))
+        for observer in observers.iter_mut() {
+            observer.until("is told of every write", knows_all).await?;
+        }
+        Ok(observers.each_ref().map(|observer| {
+            let heard = observer.heard();
+            let times = sent.iter().map(|(version, at)| heard.told[version].duration_since(*at));
+            let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e3).collect();
+            times.sort_by(f64::total_cmp);
+            Latencies(times)
+        }))
     }
 }
 
@@ -176,7 +191,7 @@ struct Heard {
 }
 
 impl Observer {
-    fn informerd(kubeconfig: &Path) -> Result<Self> {
+    async fn informerd(kubeconfig: &Path) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::copy(artifacts::NO_OP, folder.path().join("no_op.wasm")).context("guests/no_op")?;
         let mut command = Command::new(binary());
@@ -186,35 +201,38 @@ impl Observer {
         command.stderr(Stdio::piped());
         let mut process = command.spawn().context("informerd does not start")?;
         let lines = process.stderr.take().context("it is piped")?;
-        Ok(Self::of(process, lines, folder, |heard: &mut Heard, line: InformerdLine| {
+        Self::of(process, lines, folder, |heard: &mut Heard, line: InformerdLine| {
             heard.has_synced |= line.message == "OnSynced";
             if let (Some(version), Ok(at)) = (line.rv, line.timestamp.parse()) {
                 heard.told.insert(version, at);
             }
-        }))
+        })
+        .await
     }
 
-    fn client_go(kubeconfig: &Path) -> Result<Self> {
+    async fn client_go(kubeconfig: &Path) -> Result<Self> {
         let mut command = Command::new(Program::SideBySide.path()?);
         command.arg("-kubeconfig").arg(kubeconfig).args(["-namespace", "", "pods.v1."]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("client-go does not start")?;
         let lines = process.stdout.take().context("it is piped")?;
         let folder = tempfile::tempdir()?;
-        Ok(Self::of(process, lines, folder, |heard: &mut Heard, line: ClientGoLine| {
+        Self::of(process, lines, folder, |heard: &mut Heard, line: ClientGoLine| {
             heard.has_synced |= line.what == "synced";
             if let (Some(version), Ok(at)) = (line.rv, Timestamp::from_microsecond(line.at)) {
                 heard.told.insert(version, at);
             }
-        }))
+        })
+        .await
     }
 
-    fn of<L: for<'de> Deserialize<'de> + 'static>(
+    /// Has its initial list.
+    async fn of<L: for<'de> Deserialize<'de> + 'static>(
         process: Child,
         lines: impl Read + Send + 'static,
         folder: tempfile::TempDir,
         take_in: fn(&mut Heard, L),
-    ) -> Self {
+    ) -> Result<Self> {
         let heard = Arc::<Mutex<Heard>>::default();
         let hearing = heard.clone();
         thread::spawn(move || {
@@ -225,7 +243,9 @@ impl Observer {
                 }
             }
         });
-        Self { process, heard, _folder: folder }
+        let mut observer = Self { process, heard, _folder: folder };
+        observer.until("has its initial list", |heard| heard.has_synced).await?;
+        Ok(observer)
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -292,7 +312,10 @@ struct Spread {
 
 impl Spread {
     fn of(rounds: &[Latencies], part: f64) -> Self {
-        let mut figures: Vec<f64> = rounds.iter().map(|round| round.percentile(part)).collect();
+        Self::of_figures(rounds.iter().map(|round| round.percentile(part)).collect())
+    }
+
+    fn of_figures(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let (min, max) = (figures[0], figures[figures.len() - 1]);
         Self { min, median: figures[figures.len() / 2], max }

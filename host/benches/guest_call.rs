@@ -14,6 +14,7 @@ use divan::Bencher;
 use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGuest, StartedGuest};
 use informer::{Delivery, Handled, Json, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
@@ -26,6 +27,10 @@ use bindings::informerd::handler::{cache, config, log, objects, types};
 mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", world: "handler-module", imports: { default: trappable } });
 }
+
+/// The host's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const POD: &str = include_str!("../../tests/bench/pod.json");
 const NO_CONFIG: &str = "{}";

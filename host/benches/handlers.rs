@@ -14,8 +14,13 @@ use informer::{
 };
 use kube::core::{ApiResource, GroupVersionKind};
 use rustix::time::{ClockId, clock_gettime};
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc};
+
+/// The host's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const OBJECTS: usize = 1_000;
 /// At once, fewer than a handler's buffer takes.

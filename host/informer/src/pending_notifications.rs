@@ -118,7 +118,10 @@ pub struct DeliveryCounts {
 
 struct Delivering {
     arrival: u64,
-    delivery: Delivery,
+    is_synced: bool,
+    /// What is delivered, once it was cut off. Until then the listener's task has it: a copy for each delivery of
+    /// what all handlers share would be a good part of what a handler costs.
+    cut_off: Option<Notification>,
     /// What follows on this object waits for the outcome.
     followers: VecDeque<Notification>,
 }
@@ -176,7 +179,7 @@ impl PendingNotifications {
         true
     }
 
-    /// The next delivery; [`PendingNotifications::finish`] must follow it.
+    /// The next delivery; [`PendingNotifications::finish`] or [`PendingNotifications::cut_off`] must follow it.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         debug_assert!(self.delivering.is_none(), "one delivery at a time");
         if self.paused {
@@ -199,26 +202,40 @@ impl PendingNotifications {
     }
 
     /// How the delivery given last ended. Gives the wait until the next attempt, if there is one.
-    pub(crate) fn finish(&mut self, handled: Handled, now: Instant) -> Option<Duration> {
+    pub(crate) fn finish(
+        &mut self,
+        delivery: Delivery,
+        handled: Handled,
+        now: Instant,
+    ) -> Option<Duration> {
         let delivering = self.delivering.take().expect("a delivery is running");
         let (after, reason, retryable) = match handled {
             Handled::Done => {
-                match delivering.delivery.notification.key() {
-                    Some(_) => self.counts.delivered += 1,
+                match delivery.notification.key() {
+                    Some(key) => {
+                        self.counts.delivered += 1;
+                        self.unblock(key, delivering, now);
+                    }
                     None => self.has_synced = true,
                 }
-                self.unblock(delivering, now);
                 return None;
             }
             Handled::Retry { after, reason } => (after, reason, true),
             Handled::Failed { reason } => (None, reason, false),
         };
         self.counts.failed += 1;
-        let attempt = delivering.delivery.attempt;
+        let attempt = delivery.attempt;
         let wait = (retryable && attempt <= self.policy.retries_max)
             .then(|| after.map_or_else(|| self.backoff(attempt), |it| it.min(RETRY_AFTER_MAX)));
-        self.park(delivering, wait.map(|wait| now + wait), reason);
+        self.park(delivery, delivering, wait.map(|wait| now + wait), reason);
         wait
+    }
+
+    /// The delivery given last did not end, and no other one follows.
+    pub(crate) fn cut_off(&mut self, delivery: Delivery) {
+        if let Some(delivering) = &mut self.delivering {
+            delivering.cut_off = Some(delivery.notification);
+        }
     }
 
     /// While paused, nothing more is delivered; if closed too, never again.
@@ -237,8 +254,8 @@ impl PendingNotifications {
 
     /// Another `Synced` after everything that is queued, unless one is to come anyway.
     pub(crate) fn sync_again(&mut self, now: Instant) {
-        let delivering = self.delivering.as_ref().map(|it| &it.delivery.notification);
-        let comes = self.synced.is_some() || delivering == Some(&Notification::Synced);
+        let is_delivered = self.delivering.as_ref().is_some_and(|it| it.is_synced);
+        let comes = self.synced.is_some() || is_delivered;
         if self.has_synced && !comes {
             self.push(Notification::Synced, now);
         }
@@ -290,7 +307,9 @@ impl PendingNotifications {
     fn next_ready(&mut self, now: Instant) -> Option<Delivery> {
         let (arrival, Ready { notification, since }) = self.ready.pop_first()?;
         let key = notification.key()?;
-        if let Some(told) = self.purged.remove(key) {
+        if !self.purged.is_empty()
+            && let Some(told) = self.purged.remove(key)
+        {
             self.parked.insert(key.clone(), told);
         }
         if !self.parked.contains_key(key) {
@@ -332,30 +351,37 @@ impl PendingNotifications {
         attempt: u32,
         followers: VecDeque<Notification>,
     ) -> Delivery {
-        if let Some(key) = notification.key() {
+        // Not looked up in a map without entries, which would take the hash of the key.
+        if let Some(key) = notification.key().filter(|_| !self.inherited.is_empty()) {
             self.inherited.remove(key);
         }
         if self.inherited.is_empty() && self.inherited.capacity() > KEPT_CAPACITY {
             self.inherited = HashMap::default();
         }
-        let delivery = Delivery { notification, attempt };
-        self.delivering = Some(Delivering { arrival, delivery: delivery.clone(), followers });
-        delivery
+        let is_synced = notification == Notification::Synced;
+        self.delivering = Some(Delivering { arrival, is_synced, cut_off: None, followers });
+        Delivery { notification, attempt }
     }
 
     /// What followed a notification that has now been delivered is next.
-    fn unblock(&mut self, delivered: Delivering, now: Instant) {
-        let Delivering { arrival, delivery, followers: notifications } = delivered;
-        if let Some(key) = delivery.notification.key().filter(|_| !notifications.is_empty()) {
+    fn unblock(&mut self, key: &ObjectKey, delivered: Delivering, now: Instant) {
+        let Delivering { arrival, followers: notifications, .. } = delivered;
+        if !notifications.is_empty() {
             let (attempted, due, reason) = (false, Some(now), String::new());
             let parked = Parked { notifications, arrival, attempts: 0, attempted, due, reason };
             self.insert_parked(key.clone(), parked);
         }
     }
 
-    fn park(&mut self, failed: Delivering, due: Option<Instant>, reason: String) {
-        let Delivering { arrival, delivery, followers: mut notifications } = failed;
-        let Delivery { notification, attempt: attempts } = delivery;
+    fn park(
+        &mut self,
+        failed: Delivery,
+        delivering: Delivering,
+        due: Option<Instant>,
+        reason: String,
+    ) {
+        let Delivering { arrival, followers: mut notifications, .. } = delivering;
+        let Delivery { notification, attempt: attempts } = failed;
         let Some(key) = notification.key().cloned() else {
             self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts, due });
             self.has_synced |= due.is_none();

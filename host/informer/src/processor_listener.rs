@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use scopeguard::{ScopeGuard, guard};
 use tokio::sync::{Notify, watch};
 use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -27,19 +28,21 @@ pub(crate) struct ListenerQueue(Arc<Shared>);
 struct Shared {
     pending: Mutex<PendingNotifications>,
     changed: Notify,
-    has_synced: watch::Sender<bool>,
-    /// When the task ends, whatever is left.
-    cut_off_at: watch::Sender<Option<Instant>>,
+    /// One channel for all of it, since a channel is a good part of what an idle handler costs.
+    progress: watch::Sender<Progress>,
     /// Whom this one replaces, until it has taken over what was left.
-    predecessor: Mutex<Option<Predecessor>>,
+    predecessor: Mutex<Option<ListenerQueue>>,
 }
 
-/// A listener that is replaced.
-#[derive(Clone)]
-pub(crate) struct Predecessor {
-    pub(crate) queue: ListenerQueue,
-    /// Closed when its task has ended, however it did.
-    pub(crate) ended: watch::Receiver<()>,
+/// How far a listener's task has come.
+#[derive(Default)]
+struct Progress {
+    /// `Synced` has been handled.
+    has_synced: bool,
+    /// When it ends, whatever is left.
+    cut_off_at: Option<Instant>,
+    /// It has ended, however it did.
+    ended: bool,
 }
 
 impl ListenerQueue {
@@ -47,12 +50,11 @@ impl ListenerQueue {
         Self::succeeding(None, policy)
     }
 
-    pub(crate) fn succeeding(predecessor: Option<Predecessor>, policy: DeliveryPolicy) -> Self {
+    pub(crate) fn succeeding(predecessor: Option<Self>, policy: DeliveryPolicy) -> Self {
         Self(Arc::new(Shared {
             pending: Mutex::new(PendingNotifications::new(policy)),
             changed: Notify::new(),
-            has_synced: watch::Sender::new(false),
-            cut_off_at: watch::Sender::new(None),
+            progress: watch::Sender::default(),
             predecessor: Mutex::new(predecessor),
         }))
     }
@@ -74,8 +76,8 @@ impl ListenerQueue {
         self.close();
         // A time that no clock can show never comes.
         let Some(at) = Instant::now().checked_add(drain) else { return };
-        self.0.cut_off_at.send_modify(|cut_off_at| {
-            *cut_off_at = Some(cut_off_at.map_or(at, |nearer| nearer.min(at)));
+        self.0.progress.send_modify(|progress| {
+            progress.cut_off_at = Some(progress.cut_off_at.map_or(at, |nearer| nearer.min(at)));
         });
     }
 
@@ -84,8 +86,29 @@ impl ListenerQueue {
     }
 
     /// Whether `Synced` has been handled.
-    pub(crate) fn has_synced(&self) -> watch::Receiver<bool> {
-        self.0.has_synced.subscribe()
+    pub(crate) fn has_synced(&self) -> bool {
+        self.0.progress.borrow().has_synced
+    }
+
+    /// Waits until `Synced` has been handled, or the task has ended; gives whether it has been handled.
+    pub(crate) async fn wait_for_sync(&self) -> bool {
+        self.wait_for(|progress| progress.has_synced || progress.ended).await;
+        self.has_synced()
+    }
+
+    /// The task has ended: it delivers nothing more, and what it holds is freed.
+    pub(crate) fn end(&self) {
+        self.0.progress.send_modify(|progress| progress.ended = true);
+    }
+
+    /// Waits until the task has ended.
+    pub(crate) async fn wait_for_end(&self) {
+        self.wait_for(|progress| progress.ended).await;
+    }
+
+    async fn wait_for(&self, is_so: impl FnMut(&Progress) -> bool) {
+        // Fails only without a sender, and that is held here.
+        let _ = self.0.progress.subscribe().wait_for(is_so).await;
     }
 
     /// Wakes the task, after something that it waits for was changed through `pending`.
@@ -102,13 +125,12 @@ impl ListenerQueue {
     /// while it waits, and what it would have taken over must not end with it.
     pub(crate) async fn succeed(&self) {
         let mut successors = vec![self.clone()];
-        while let Some(Predecessor { queue, .. }) = successors.last().and_then(Self::predecessor) {
-            successors.push(queue);
+        while let Some(predecessor) = successors.last().and_then(Self::predecessor) {
+            successors.push(predecessor);
         }
         for successor in successors.iter().rev() {
-            let Some(Predecessor { mut ended, .. }) = successor.predecessor() else { continue };
-            // Nothing is ever sent.
-            while ended.changed().await.is_ok() {}
+            let Some(predecessor) = successor.predecessor() else { continue };
+            predecessor.wait_for_end().await;
             successor.take_over();
         }
     }
@@ -116,20 +138,19 @@ impl ListenerQueue {
     fn take_over(&self) {
         // Held to the end: whoever finds nobody here finds what was left in the queue.
         let mut predecessor = self.0.predecessor.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Predecessor { queue, .. }) = predecessor.take() {
-            let left = queue.pending().left();
+        if let Some(predecessor) = predecessor.take() {
+            let left = predecessor.pending().left();
             self.pending().inherit(left, Instant::now());
         }
     }
 
-    fn predecessor(&self) -> Option<Predecessor> {
+    fn predecessor(&self) -> Option<Self> {
         self.0.predecessor.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn cut_off(&self) {
-        let mut cut_off_at = self.0.cut_off_at.subscribe();
-        // The sender is held here, so this ends when there is a time.
-        let at = cut_off_at.wait_for(Option::is_some).await.ok().and_then(|at| *at);
+        self.wait_for(|progress| progress.cut_off_at.is_some()).await;
+        let at = self.0.progress.borrow().cut_off_at;
         if let Some(at) = at {
             sleep_until(at).await;
         }
@@ -160,7 +181,7 @@ async fn deliver_each<H: ResourceEventHandler>(queue: &ListenerQueue, handler: &
     loop {
         let next = queue.pending().next(now);
         now = match next {
-            Next::Deliver(delivery) => deliver(queue, handler, &delivery).await,
+            Next::Deliver(delivery) => deliver(queue, handler, delivery).await,
             Next::Wait(due) => {
                 wait(queue, due).await;
                 Instant::now()
@@ -188,21 +209,25 @@ async fn wait(queue: &ListenerQueue, due: Option<Instant>) {
 async fn deliver<H: ResourceEventHandler>(
     queue: &ListenerQueue,
     handler: &mut H,
-    delivery: &Delivery,
+    delivery: Delivery,
 ) -> Instant {
+    // Given back where this is cut off, for whoever takes over.
+    let delivery = guard(delivery, |delivery| queue.pending().cut_off(delivery));
     // The call stands inside, since it can panic before there is a future. In a box, which is made in nanoseconds: the
     // tasks of handlers that have nothing to do would be ten times as large with it.
-    let handled = Box::pin(async { handler.handle(delivery).await });
+    let handled = Box::pin(async { handler.handle(&delivery).await });
     let handled = AssertUnwindSafe(handled).catch_unwind().await;
     let handled = handled.unwrap_or_else(|_| Handled::Retry {
         after: None,
         reason: "the handler panicked".to_owned(),
     });
+    let delivery = ScopeGuard::into_inner(delivery);
+    let is_synced = delivery.notification == Notification::Synced;
     let now = Instant::now();
-    let waits = queue.pending().finish(handled, now).is_some();
+    let waits = queue.pending().finish(delivery, handled, now).is_some();
     // Synced even if it failed for good: a broken handler must not keep others waiting.
-    if delivery.notification == Notification::Synced && !waits {
-        queue.0.has_synced.send_replace(true);
+    if is_synced && !waits {
+        queue.0.progress.send_modify(|progress| progress.has_synced = true);
     }
     now
 }

@@ -123,7 +123,7 @@ impl Command {
             Poll::Pending if streams.is_waited_for() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
-        within(wall, self.meter.clone(), waits).await
+        within(wall, &self.meter, waits).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::log_budget::LogBudget;
 
@@ -25,12 +25,14 @@ pub struct HandlerLog {
     /// For lines that the host's log shows, and for those that it does not: what nobody sees there takes nothing
     /// from what they do.
     budgets: [Mutex<LogBudget>; 2],
-    /// The number that the next line gets.
-    end: watch::Sender<u64>,
+    /// There is another line.
+    written: Notify,
 }
 
 #[derive(Default)]
 struct Lines {
+    /// The number that the next one gets.
+    end: u64,
     kept: VecDeque<Arc<LogLine>>,
     bytes: usize,
     written: Option<Timestamp>,
@@ -52,7 +54,6 @@ pub struct LogLine {
 /// Reads one handler's lines in order.
 pub struct LogReader {
     log: Arc<HandlerLog>,
-    end: watch::Receiver<u64>,
     /// The number of the line to be read next.
     next: u64,
 }
@@ -108,17 +109,16 @@ impl HandlerLog {
             let Some(oldest) = lines.kept.pop_front() else { break };
             lines.bytes -= oldest.bytes();
         }
-        // Under the lock, so that a reader never sees an end without its line.
-        self.end.send_modify(|end| *end += 1);
+        lines.end += 1;
+        drop(lines);
+        self.written.notify_waiters();
     }
 
     /// Reads the last `tail` lines that are kept, and those after them.
     pub fn read_from(self: &Arc<Self>, tail: usize) -> LogReader {
         let lines = self.lines();
-        let end = self.end.subscribe();
-        let kept = tail.min(lines.kept.len());
-        let next = *end.borrow() - kept as u64;
-        LogReader { log: self.clone(), end, next }
+        let next = lines.end - tail.min(lines.kept.len()) as u64;
+        LogReader { log: self.clone(), next }
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -130,20 +130,24 @@ impl LogReader {
     /// What there is, and how many lines before it were lost because they were not read in time.
     pub fn read(&mut self) -> (u64, Vec<Arc<LogLine>>) {
         let lines = self.log.lines();
-        let end = *self.end.borrow_and_update();
-        let oldest = end - lines.kept.len() as u64;
+        let oldest = lines.end - lines.kept.len() as u64;
         let lost = oldest.saturating_sub(self.next);
         let skipped = self.next.saturating_sub(oldest);
-        self.next = end;
+        self.next = lines.end;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         (lost, lines.kept.iter().skip(skipped).cloned().collect())
     }
 
     /// Until there is something to read.
     pub async fn wait(&mut self) {
-        let next = self.next;
-        // The sender lives as long as this reader.
-        let _ = self.end.wait_for(|end| *end > next).await;
+        loop {
+            // Before it is looked, so that no line comes in between.
+            let written = self.log.written.notified();
+            if self.log.lines().end > self.next {
+                return;
+            }
+            written.await;
+        }
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Instance {
     /// The key that was passed last, for the room that it takes.
     pub(super) key: Option<ObjectKey>,
     limits: GuestLimits,
+    /// The store's.
+    meter: CallMeter,
 }
 
 impl Instance {
@@ -116,7 +118,7 @@ impl Instance {
         arm(&mut store, true, limits.cpu_at_start);
         let meter = store.data().meter.clone();
         let instantiated = handler.instance_pre().instantiate_async(&mut store);
-        let instance = within(limits.wall_at_start(), meter, instantiated).await;
+        let instance = within(limits.wall_at_start(), &meter, instantiated).await;
         let instance = instance.map_err(|error| call_error(error, &store, limits))?;
         let bindings = HandlerModule::new(&mut store, &instance).map_err(|error| {
             let export = mistyped_export(&mut store, &instance, module.interfaces().handler());
@@ -125,7 +127,7 @@ impl Instance {
                 problem: error.root_cause().to_string(),
             }
         })?;
-        Ok(Self { store, bindings, key: None, limits: limits.clone() })
+        Ok(Self { store, bindings, key: None, limits: limits.clone(), meter })
     }
 
     /// Makes one call. After an error the instance must be dropped.
@@ -139,8 +141,7 @@ impl Instance {
             false => (self.limits.cpu_per_call, self.limits.wall_per_call()),
         };
         arm(&mut self.store, at_start, cpu);
-        let meter = self.store.data().meter.clone();
-        let answer = within(wall, meter, call(&self.bindings, &mut self.store)).await;
+        let answer = within(wall, &self.meter, call(&self.bindings, &mut self.store)).await;
         self.store.data_mut().call_objects.clear();
         answer.map_err(|error| call_error(error, &self.store, &self.limits))
     }
@@ -166,7 +167,7 @@ pub(super) fn arm(store: &mut Store<GuestState>, at_start: bool, cpu: Duration) 
 /// functions that it calls ends here; wasmtime would let the instance be called again.
 pub(super) async fn within<T, E: From<CallError>>(
     wall: Duration,
-    meter: CallMeter,
+    meter: &CallMeter,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut call = pin!(call);

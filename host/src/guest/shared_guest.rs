@@ -54,6 +54,8 @@ struct Generation {
     /// The places whose initial list has not been handled yet.
     unsynced: BTreeSet<usize>,
     crashes: CrashLoop,
+    /// It has failed too often: it is not to be called any more.
+    is_over: bool,
     /// After a failed start, when the next one may be tried.
     start_at: Option<Instant>,
 }
@@ -155,6 +157,7 @@ impl StartedGuest {
             last_use: LastUse::now(),
             unsynced: places,
             crashes: CrashLoop::default(),
+            is_over: false,
             start_at: None,
         }
     }
@@ -238,6 +241,7 @@ impl SharedGuest {
             }
         };
         if crashed.is_some() {
+            generation.is_over = true;
             self.0.crashed.send_replace(crashed);
         }
         answer.map(Some)
@@ -247,7 +251,7 @@ impl SharedGuest {
     async fn usable(&self) -> MutexGuard<'_, Generation> {
         loop {
             let generation = self.0.generation.lock().await;
-            if self.0.crashed.borrow().is_none() {
+            if !generation.is_over {
                 return generation;
             }
             drop(generation);

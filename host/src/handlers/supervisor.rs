@@ -32,8 +32,6 @@ pub(super) struct SupervisedHandler {
     wanted: watch::Sender<Wanted>,
     stand: watch::Sender<Stand>,
     running: Mutex<Running>,
-    /// Nothing of it runs any more.
-    gone: watch::Sender<bool>,
 }
 
 /// What the supervisor is to reach.
@@ -57,6 +55,8 @@ struct Stand {
     version: u64,
     state: HandlerState,
     replacement: Option<HandlerState>,
+    /// Nothing of it runs any more.
+    gone: bool,
 }
 
 #[derive(Default)]
@@ -86,6 +86,10 @@ impl Running {
 }
 
 impl Stand {
+    fn new(version: u64, state: HandlerState) -> Self {
+        Self { version, state, replacement: None, gone: false }
+    }
+
     fn latest(&self) -> &HandlerState {
         self.replacement.as_ref().unwrap_or(&self.state)
     }
@@ -94,7 +98,7 @@ impl Stand {
 impl SupervisedHandler {
     /// [`supervise`] makes it run.
     pub(super) fn new(definition: HandlerDefinition) -> Self {
-        let stand = Stand { version: 0, state: HandlerState::Loading, replacement: None };
+        let stand = Stand::new(0, HandlerState::Loading);
         let definition = Arc::new(definition);
         let wanted = Wanted { definition, refused: None, version: 0, anew: 0, over: false };
         Self {
@@ -102,7 +106,6 @@ impl SupervisedHandler {
             wanted: watch::Sender::new(wanted),
             stand: watch::Sender::new(stand),
             running: Mutex::default(),
-            gone: watch::Sender::new(false),
         }
     }
 
@@ -150,7 +153,7 @@ impl SupervisedHandler {
     /// Waits until nothing of it runs any more.
     pub(super) async fn gone(&self) {
         // The sender is in `self`.
-        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+        let _ = self.stand.subscribe().wait_for(|stand| stand.gone).await;
     }
 
     pub(super) fn set_paused(&self, paused: bool) {
@@ -175,17 +178,16 @@ impl SupervisedHandler {
     /// Waits until what is wanted now runs, waits or has failed, or until nothing of it runs any more.
     pub(super) async fn loading_ended(&self) {
         let version = self.wanted.borrow().version;
-        let mut stand = self.stand.subscribe();
-        let ended = stand
-            .wait_for(|stand| stand.version >= version && *stand.latest() != HandlerState::Loading);
-        tokio::select! {
-            _ = ended => {}
-            () = self.gone() => {}
-        }
+        let has_ended = |stand: &Stand| {
+            let is_loaded = *stand.latest() != HandlerState::Loading;
+            stand.gone || stand.version >= version && is_loaded
+        };
+        // The sender is in `self`.
+        let _ = self.stand.subscribe().wait_for(has_ended).await;
     }
 
     pub(super) fn status(&self) -> HandlerStatus {
-        let Stand { version, mut state, mut replacement } = self.stand.borrow().clone();
+        let Stand { version, mut state, mut replacement, .. } = self.stand.borrow().clone();
         let is_stale = self.wanted.borrow().version > version;
         let source = self.source();
         let running = self.running();
@@ -260,7 +262,7 @@ impl SupervisedHandler {
         let deadline = if is_over { Duration::ZERO } else { deadline };
         let places = generation.iter().flat_map(|generation| &generation.places);
         let left = join_all(places.map(|place| place.registration.remove(deadline))).await;
-        self.gone.send_replace(true);
+        self.stand.send_modify(|stand| stand.gone = true);
         left.into_iter().sum()
     }
 
@@ -538,8 +540,7 @@ async fn switch(
     running.quarantined = false;
     running.apply_pause();
     drop(running);
-    let stand = Stand { version, state: HandlerState::Running, replacement: None };
-    handler.stand.send_replace(stand);
+    handler.stand.send_replace(Stand::new(version, HandlerState::Running));
 }
 
 /// How long the generation before may take for what it has begun, and for what only it is to be told.

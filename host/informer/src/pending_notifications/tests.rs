@@ -10,12 +10,14 @@ mod succession;
 /// The queue with a clock of its own; notifications are text, as the recorder writes them.
 struct Queue {
     pending: PendingNotifications,
+    delivering: Option<Delivery>,
     now: Instant,
 }
 
 impl Queue {
     fn new(policy: DeliveryPolicy) -> Self {
-        Self { pending: PendingNotifications::new(policy), now: Instant::now() }
+        let pending = PendingNotifications::new(policy);
+        Self { pending, delivering: None, now: Instant::now() }
     }
 
     /// Never merges unless it must.
@@ -42,7 +44,7 @@ impl Queue {
 
     fn next(&mut self) -> Option<String> {
         match self.pending.next(self.now) {
-            Next::Deliver(delivery) => Some(line(&delivery)),
+            Next::Deliver(delivery) => Some(line(self.delivering.insert(delivery))),
             Next::Wait(_) | Next::Closed => None,
         }
     }
@@ -58,17 +60,28 @@ impl Queue {
     }
 
     fn done(&mut self) {
-        assert_eq!(self.pending.finish(Handled::Done, self.now), None);
+        assert_eq!(self.finish(Handled::Done), None);
+    }
+
+    fn finish(&mut self, handled: Handled) -> Option<Duration> {
+        let delivery = self.delivering.take().expect("a delivery is running");
+        self.pending.finish(delivery, handled, self.now)
+    }
+
+    /// It ends, as it is.
+    fn left(&mut self) -> super::succession::Left {
+        self.delivering.take().into_iter().for_each(|it| self.pending.cut_off(it));
+        self.pending.left()
     }
 
     /// The delivery failed; gives the wait before the next attempt.
     fn retry(&mut self, after: Option<Duration>) -> Option<Duration> {
-        self.pending.finish(Handled::Retry { after, reason: "not now".to_owned() }, self.now)
+        self.finish(Handled::Retry { after, reason: "not now".to_owned() })
     }
 
     fn fail(&mut self) {
         let failed = Handled::Failed { reason: "never".to_owned() };
-        assert_eq!(self.pending.finish(failed, self.now), None);
+        assert_eq!(self.finish(failed), None);
     }
 
     fn wait(&mut self, wait: Duration) {

@@ -22,7 +22,7 @@ fn push_initial(queue: &ListenerQueue, count: usize) {
 async fn scenario_60_single_file_counting() {
     for informer_synced_first in [true, false] {
         let queue = ListenerQueue::new(DeliveryPolicy::default());
-        let has_synced = || *queue.has_synced().borrow();
+        let has_synced = || queue.has_synced();
         push_initial(&queue, 100);
         assert!(!has_synced());
         if informer_synced_first {

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use scopeguard::guard;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -14,7 +15,7 @@ use crate::event_handler::ResourceEventHandler;
 use crate::object::ObjectKey;
 use crate::pending_notifications::{DeadLetter, DeliveryCounts, DeliveryPolicy};
 use crate::process_loop::Command;
-use crate::processor_listener::{self, ListenerQueue, Predecessor};
+use crate::processor_listener::{self, ListenerQueue};
 
 /// One handler's place at one informer. Dropping it cuts the handler off without a drain.
 ///
@@ -22,8 +23,6 @@ use crate::processor_listener::{self, ListenerQueue, Predecessor};
 pub struct HandlerRegistration {
     pub(super) queue: ListenerQueue,
     pub(super) task: AbortHandle,
-    /// Closed when the task has ended, however it did.
-    ended: watch::Receiver<()>,
     /// The process loop closes the queue, in the step in which the next handler joins.
     is_replaced: AtomicBool,
     /// The informer runs while somebody is registered.
@@ -39,13 +38,13 @@ impl HandlerRegistration {
     ) -> Self {
         queue.pending().set_paused(options.paused);
         let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
-        let (running, ended) = watch::channel(());
+        let ended = guard(queue.clone(), |queue| queue.end());
         let task = runtime.spawn(async move {
-            let _running = running;
+            let _ended = ended;
             listener.await;
         });
         let (task, informer) = (task.abort_handle(), informer.clone());
-        Self { queue, task, ended, is_replaced: AtomicBool::new(false), informer }
+        Self { queue, task, is_replaced: AtomicBool::new(false), informer }
     }
 
     /// Puts another handler in the place of this one, so that no notification falls between: in one
@@ -78,8 +77,8 @@ impl HandlerRegistration {
         options: HandlerOptions,
         drain: Duration,
     ) -> HandlerRegistration {
-        let predecessor = Predecessor { queue: self.queue.clone(), ended: self.ended.clone() };
-        let new = ListenerQueue::succeeding(Some(predecessor), options.delivery.clone());
+        let predecessor = Some(self.queue.clone());
+        let new = ListenerQueue::succeeding(predecessor, options.delivery.clone());
         let (replaced, is_replaced) = oneshot::channel();
         let queue = new.clone();
         let listener = async move {
@@ -100,24 +99,19 @@ impl HandlerRegistration {
 
     /// Whether the handler has handled its initial list, failures included.
     pub fn has_synced(&self) -> bool {
-        *self.queue.has_synced().borrow()
+        self.queue.has_synced()
     }
 
     /// Waits for [`HandlerRegistration::has_synced`]; false if the handler ends before, since it
     /// was removed or the informer has stopped.
     pub async fn wait_for_sync(&self) -> bool {
-        let (mut has_synced, mut ended) = (self.queue.has_synced(), self.ended.clone());
-        tokio::select! {
-            _ = has_synced.wait_for(|synced| *synced) => true,
-            _ = ended.changed() => self.has_synced(),
-        }
+        self.queue.wait_for_sync().await
     }
 
     /// Waits until the handler is called no more and is freed: it was removed or replaced, or the
     /// informer has stopped, and what was queued is delivered or cut off.
     pub async fn wait_for_end(&self) {
-        // Nothing is ever sent.
-        while self.ended.clone().changed().await.is_ok() {}
+        self.queue.wait_for_end().await;
     }
 
     /// Tells the handler [`Synced`] once more, after everything that is queued now. Without effect
@@ -194,7 +188,7 @@ impl HandlerRegistration {
     /// runs. Gives how many were not delivered. One that is replaced ends by the nearer deadline.
     pub async fn remove(&self, deadline: Duration) -> usize {
         self.close();
-        let _ = timeout(deadline, self.ended.clone().changed()).await;
+        let _ = timeout(deadline, self.wait_for_end()).await;
         self.task.abort();
         self.queue.pending().len()
     }

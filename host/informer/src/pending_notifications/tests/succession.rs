@@ -24,7 +24,7 @@ fn delivered(old: impl Fn() -> Queue, cached: &[&str], newer: &[&str]) -> [Vec<S
         |(policy, ends_first)| {
             let mut old = old();
             let mut new = replace(&mut old, cached, policy.clone());
-            let inherit = |new: &mut Queue| new.pending.inherit(old.pending.left(), new.now);
+            let mut inherit = |new: &mut Queue| new.pending.inherit(old.left(), new.now);
             if ends_first {
                 inherit(&mut new);
             }
@@ -168,10 +168,10 @@ fn one_that_is_replaced_before_it_began_passes_on_what_it_was_left() {
     let mut first = told(&["added a@1", "added b@1"]);
     first.push("deleted b@2");
     let mut second = replace(&mut first, &["a@1"], DeliveryPolicy::default());
-    second.pending.inherit(first.pending.left(), second.now);
+    second.pending.inherit(first.left(), second.now);
     second.push("deleted a@3");
     let mut third = replace(&mut second, &[], DeliveryPolicy::default());
-    third.pending.inherit(second.pending.left(), third.now);
+    third.pending.inherit(second.left(), third.now);
     let mut lines = third.deliver_all();
     lines.sort();
     assert_eq!(lines, ["deleted a@3", "deleted b@2", "synced"]);
@@ -182,7 +182,7 @@ fn synced_waits_for_the_deletions_that_were_left() {
     let mut old = told(&["added a@1"]);
     old.push("deleted a@2");
     let mut new = replace(&mut old, &[], DeliveryPolicy::default());
-    new.pending.inherit(old.pending.left(), new.now);
+    new.pending.inherit(old.left(), new.now);
     assert_eq!(new.next().unwrap(), "deleted a@2");
     let wait = new.retry(None).unwrap();
     assert_eq!(new.next(), None);
@@ -198,7 +198,7 @@ fn a_purged_deletion_is_not_left() {
     old.fail();
     old.pending.purge_dead_letters(None);
     let mut new = replace(&mut old, &[], DeliveryPolicy::default());
-    new.pending.inherit(old.pending.left(), new.now);
+    new.pending.inherit(old.left(), new.now);
     assert_eq!(new.deliver_all(), ["synced"]);
 }
 
