@@ -1,34 +1,33 @@
 //! Measures one audit trail (`guests/audit`): prints a line of JSON with what its module costs.
 //!
-//! `measure-guests MODULE`, in a process of its own for each module, so that memory can be told apart. Times are medians; a
-//! call is the whole of `on-add`, with the one log line that it writes.
+//! In a process of its own for each module, so that memory can be told apart. Times are medians; a call is the whole of
+//! `on-add`, with the one log line that it writes.
 
+use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
+use anyhow::Context as _;
+use clap::Parser;
 use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGuest, StartedGuest};
 use informer::{Delivery, Handled, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
+/// Measures what one module costs
+#[derive(Parser)]
+struct Options {
+    /// One of `guests/audit`, as a component
+    module: PathBuf,
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let Some(module) = env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("Usage: measure-guests MODULE");
-        return ExitCode::from(2);
-    };
-    match measure(&fs::read(&module).unwrap_or_default()).await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            eprintln!("error: {}: {problem}", module.display());
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> anyhow::Result<()> {
+    let Options { module } = Options::parse();
+    let name = module.display().to_string();
+    let wasm = fs::read(module).with_context(|| name.clone())?;
+    println!("{}", measure(&wasm).await.map_err(anyhow::Error::msg).context(name)?);
+    Ok(())
 }
 
 async fn measure(wasm: &[u8]) -> Result<serde_json::Value, String> {

@@ -1,67 +1,48 @@
 //! Measures what handlers cost that have nothing to do: an informerd of its own, on an embedded API server, with many
 //! handlers that have handled their initial lists and are told nothing more. Prints a line of JSON.
 //!
-//! `measure-idle [--handlers N] [--modules N] [--rounds N]`. First none of them hibernates; then, in another process,
-//! all do, and all are woken, with `--rounds` 3 times. What waking one costs is what the process takes more to tell
-//! something to all while they hibernate than while they are awake. CPU time is told, since wall time depends on what
-//! else the machine does.
+//! First none of them hibernates; then, in another process, all do, and all are woken, `--rounds` times. What waking one
+//! costs is what the process takes more to tell something to all while they hibernate than while they are awake. CPU time
+//! is told, since wall time depends on what else the machine does.
 
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use std::{env, process};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser;
 use dev_api_server::{ApiServer, Settings, Storage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{binary, config_map_with};
 use tokio::runtime::{Handle, Runtime};
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
+/// Measures what handlers cost that have nothing to do
+#[derive(Parser)]
 struct Options {
+    /// How many
+    #[arg(long, default_value_t = 1000)]
     handlers: usize,
+    /// Of how many modules, as many as handlers at most
+    #[arg(long, default_value_t = 1)]
     modules: usize,
+    /// How often all hibernate and are woken
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
 
-impl Options {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { handlers: 1000, modules: 1, rounds: 3 };
-        while let Some(word) = words.next() {
-            let value = words.next().with_context(|| format!("{word} needs a number"))?;
-            let value = value.parse().with_context(|| format!("{word} {value}"))?;
-            match word.as_str() {
-                "--handlers" => options.handlers = value,
-                "--modules" => options.modules = value,
-                "--rounds" => options.rounds = value,
-                _ => bail!("there is no option {word}"),
-            }
-        }
-        let Self { handlers, modules, .. } = options;
-        ensure!((1..=handlers).contains(&modules), "as many modules as handlers at most");
-        Ok(options)
-    }
+fn main() -> Result<()> {
+    println!("{}", measure(&Options::parse())?);
+    Ok(())
 }
 
-fn run() -> Result<Value> {
-    let options = Options::parse(env::args().skip(1))?;
+fn measure(options: &Options) -> Result<Value> {
+    let modules = 1..=options.handlers;
+    ensure!(modules.contains(&options.modules), "as many modules as handlers at most");
     let runtime = Runtime::new()?;
     let address = (Ipv4Addr::LOCALHOST, 0).into();
     let server = runtime.block_on(ApiServer::bind(address, Settings::default()))?;
@@ -75,13 +56,13 @@ fn run() -> Result<Value> {
         }
     };
     let mut host = Host::start(&server.url(), runtime.handle())?;
-    add("", host.load(&options, "")?);
+    add("", host.load(options, "")?);
     drop(host);
     if options.rounds > 0 {
         let mut host = Host::start(&server.url(), runtime.handle())?;
-        host.load(&options, &format!("  hibernateAfter: {}s\n", HIBERNATE_AFTER.as_secs()))?;
-        add("hibernating_", host.hibernating(&options)?);
-        add("wake_", host.wake(&options, &storage)?);
+        host.load(options, &format!("  hibernateAfter: {}s\n", HIBERNATE_AFTER.as_secs()))?;
+        add("hibernating_", host.hibernating(options)?);
+        add("wake_", host.wake(options, &storage)?);
     }
     Ok(figures)
 }

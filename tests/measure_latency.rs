@@ -1,23 +1,23 @@
 //! Measures how long it takes from a write to a real API server until a handler has it: informerd with a
 //! sandboxed handler beside client-go's dynamic informer with a handler in its own process. Prints a line of JSON.
 //!
-//! `measure-latency [--rate N] [--seconds N] [--rounds N]`. The two watch at the same time, each in a process of its own
-//! that each round starts anew, so whatever delays the API server or the machine delays both. Writes are due at fixed
+//! The two watch at the same time, each in a process of its own that each round starts anew: whatever delays the API
+//! server or the machine delays both, and each takes the processors from the other now and then. Writes are due at fixed
 //! times whether or not the ones before have arrived. A latency begins when the write is sent. It ends for client-go as
 //! its handler is entered, and for informerd, whose clock a guest does not see, when the call of the handler has
 //! returned and the host logs it: a little later.
 
 use std::collections::HashMap;
-use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, value_parser};
 use client_go::Program;
 use control_plane::ControlPlane;
 use jiff::Timestamp;
@@ -28,27 +28,18 @@ use tests::binary;
 use tokio::time::{Instant, sleep, sleep_until};
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> Result<()> {
+    println!("{}", measure(Options::parse()).await?);
+    Ok(())
 }
 
-async fn run() -> Result<Value> {
-    let options = Options::parse(env::args().skip(1))?;
+async fn measure(options: Options) -> Result<Value> {
     let control_plane = ControlPlane::start().await?;
     let pods = Pods::create(&control_plane).await?;
     let kubeconfig = control_plane.kubeconfig_path();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        // The server tells those that watch one after the other.
+        // Neither is always the first to start.
         let mut observers = match round % 2 {
             0 => [Observer::informerd(kubeconfig).await?, Observer::client_go(kubeconfig).await?],
             _ => [Observer::client_go(kubeconfig).await?, Observer::informerd(kubeconfig).await?],
@@ -85,30 +76,18 @@ async fn run() -> Result<Value> {
     }))
 }
 
-#[derive(Clone, Copy)]
+/// Measures how long it takes from a write until a handler has it, beside client-go
+#[derive(Clone, Copy, Parser)]
 struct Options {
+    /// Writes a second
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     rate: u32,
+    /// How long each round takes
+    #[arg(long, default_value_t = 15, value_parser = value_parser!(u32).range(1..))]
     seconds: u32,
+    /// How often both are started anew
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
-}
-
-impl Options {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { rate: 20, seconds: 15, rounds: 5 };
-        while let Some(word) = words.next() {
-            let value = words.next().with_context(|| format!("{word} needs a number"))?;
-            let value: u32 = value.parse().with_context(|| format!("{word} {value}"))?;
-            match word.as_str() {
-                "--rate" => options.rate = value,
-                "--seconds" => options.seconds = value,
-                "--rounds" => options.rounds = value,
-                _ => anyhow::bail!("there is no option {word}"),
-            }
-        }
-        let Self { rate, seconds, rounds } = options;
-        ensure!([rate, seconds, rounds].iter().all(|it| *it > 0), "0 measures nothing");
-        Ok(options)
-    }
 }
 
 /// What is written: pods as an API server of a cluster has them, of 6 to 7 KB.

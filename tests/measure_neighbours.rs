@@ -1,21 +1,20 @@
 //! Measures what hostile handlers cost their neighbours: how long it takes from a write until a good handler
 //! has handled it, with and without hostile ones beside it. Prints a line of JSON.
 //!
-//! `measure-neighbours [--good N] [--rate N] [--seconds N] [--rounds N] [--seed N]`. Both are measured in turns
-//! on one host. Writes are due at fixed times whether or not the ones before have arrived, and a latency begins
-//! when its write was due.
+//! Both are measured in turns on one host. Writes are due at fixed times whether or not the ones before have arrived,
+//! and a latency begins when its write was due.
 
 use std::collections::HashMap;
-use std::env;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use clap::builder::RangedU64ValueParser;
 use dev_api_server::{ApiServer, Settings, Storage};
 use host::guest::GuestLimits;
 use host::handlers::{HandlerState, read_directory};
@@ -31,21 +30,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> Result<()> {
+    println!("{}", measure(Options::parse()).await?);
+    Ok(())
 }
 
-async fn run() -> Result<Value> {
-    let options = Options::parse(env::args().skip(1))?;
+async fn measure(options: Options) -> Result<Value> {
     let deliveries = Deliveries::default();
     let log = Targets::new().with_target("delivery", Level::INFO).with_target("guest", Level::INFO);
     tracing_subscriber::registry().with(deliveries.clone().with_filter(log)).init();
@@ -82,34 +72,28 @@ async fn run() -> Result<Value> {
     }))
 }
 
+/// Measures what hostile handlers cost their neighbours
+#[derive(Parser)]
 struct Options {
+    /// Good handlers; with the five hostile ones of the default, these are 5 % of all
+    #[arg(long, default_value_t = 95, value_parser = at_least_one())]
     good: usize,
+    /// Writes a second
+    #[arg(long, default_value_t = 20, value_parser = at_least_one())]
     rate: usize,
+    /// How long each half of a round takes
+    #[arg(long, default_value_t = 10, value_parser = at_least_one())]
     seconds: usize,
+    /// How often it is measured without hostile handlers and with them
+    #[arg(long, default_value_t = 3, value_parser = at_least_one())]
     rounds: usize,
+    /// Of the order of writes
+    #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-impl Options {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        // With the five hostile ones, 5 % of all.
-        let mut options = Self { good: 95, rate: 20, seconds: 10, rounds: 3, seed: 1 };
-        while let Some(word) = words.next() {
-            let value = words.next().with_context(|| format!("{word} needs a number"))?;
-            let value: usize = value.parse().with_context(|| format!("{word} {value}"))?;
-            match word.as_str() {
-                "--good" => options.good = value,
-                "--rate" => options.rate = value,
-                "--seconds" => options.seconds = value,
-                "--rounds" => options.rounds = value,
-                "--seed" => options.seed = value as u64,
-                _ => anyhow::bail!("there is no option {word}"),
-            }
-        }
-        let Self { good, rate, seconds, rounds, .. } = options;
-        ensure!([good, rate, seconds, rounds].iter().all(|it| *it > 0), "0 measures nothing");
-        Ok(options)
-    }
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A host on an embedded API server, with its good handlers.

@@ -1,14 +1,13 @@
 //! A handler replaced again and again while objects change all the time: what it missed, whether two of its
 //! generations were ever at work at once, and how long nobody was. Prints a line of JSON.
 //!
-//! `measure-reloads [RELOADS]`, 100 unless given. Changes are due at fixed times, whether or not the handler keeps up.
+//! Changes are due at fixed times, whether or not the handler keeps up.
 
-use std::env;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use clap::Parser;
 use host::handlers::HandlerState;
 use serde_json::{Value, json};
 use tests::{
@@ -17,26 +16,21 @@ use tests::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let reloads = env::args().nth(1).map_or(Ok(RELOADS), |it| it.parse());
-    let Ok(reloads) = reloads else {
-        eprintln!("error: how many reloads is no number");
-        return ExitCode::FAILURE;
-    };
-    match run(reloads).await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// Measures what replacing a handler again and again costs it
+#[derive(Parser)]
+struct Options {
+    /// How often
+    #[arg(default_value_t = RELOADS)]
+    reloads: u32,
 }
 
-async fn run(reloads: u32) -> Result<Value, String> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    println!("{}", measure(Options::parse().reloads).await.map_err(anyhow::Error::msg)?);
+    Ok(())
+}
+
+async fn measure(reloads: u32) -> Result<Value, String> {
     let module = toolchains::build("audit/rust")?;
     let module = module.to_str().ok_or("the module's path is no text")?;
     let dev = Dev::start().await;

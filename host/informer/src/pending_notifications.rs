@@ -119,9 +119,9 @@ pub struct DeliveryCounts {
 struct Delivering {
     arrival: u64,
     is_synced: bool,
-    /// What is delivered, once it was cut off. Until then the listener's task has it: a copy for each delivery of
-    /// what all handlers share would be a good part of what a handler costs.
-    cut_off: Option<Notification>,
+    /// What was delivered, and cut off. Until then the listener's task has it: a copy for each delivery of what all
+    /// handlers share would be a good part of what a handler costs.
+    given_back: Option<Notification>,
     /// What follows on this object waits for the outcome.
     followers: VecDeque<Notification>,
 }
@@ -179,7 +179,7 @@ impl PendingNotifications {
         true
     }
 
-    /// The next delivery; [`PendingNotifications::finish`] or [`PendingNotifications::cut_off`] must follow it.
+    /// The next delivery; [`PendingNotifications::finish`] or [`PendingNotifications::give_back`] must follow it.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         debug_assert!(self.delivering.is_none(), "one delivery at a time");
         if self.paused {
@@ -204,7 +204,7 @@ impl PendingNotifications {
     /// How the delivery given last ended. Gives the wait until the next attempt, if there is one.
     pub(crate) fn finish(
         &mut self,
-        delivery: Delivery,
+        delivery: &Delivery,
         handled: Handled,
         now: Instant,
     ) -> Option<Duration> {
@@ -231,10 +231,10 @@ impl PendingNotifications {
         wait
     }
 
-    /// The delivery given last did not end, and no other one follows.
-    pub(crate) fn cut_off(&mut self, delivery: Delivery) {
+    /// The delivery given last was cut off, and no other one follows.
+    pub(crate) fn give_back(&mut self, delivery: Delivery) {
         if let Some(delivering) = &mut self.delivering {
-            delivering.cut_off = Some(delivery.notification);
+            delivering.given_back = Some(delivery.notification);
         }
     }
 
@@ -359,7 +359,7 @@ impl PendingNotifications {
             self.inherited = HashMap::default();
         }
         let is_synced = notification == Notification::Synced;
-        self.delivering = Some(Delivering { arrival, is_synced, cut_off: None, followers });
+        self.delivering = Some(Delivering { arrival, is_synced, given_back: None, followers });
         Delivery { notification, attempt }
     }
 
@@ -375,13 +375,13 @@ impl PendingNotifications {
 
     fn park(
         &mut self,
-        failed: Delivery,
+        failed: &Delivery,
         delivering: Delivering,
         due: Option<Instant>,
         reason: String,
     ) {
         let Delivering { arrival, followers: mut notifications, .. } = delivering;
-        let Delivery { notification, attempt: attempts } = failed;
+        let Delivery { notification, attempt: attempts } = failed.clone();
         let Some(key) = notification.key().cloned() else {
             self.synced = due.is_some().then_some(SyncedMarker { arrival, attempts, due });
             self.has_synced |= due.is_none();

@@ -34,7 +34,7 @@ struct Shared {
     predecessor: Mutex<Option<ListenerQueue>>,
 }
 
-/// How far a listener's task has come.
+/// How far a listener's task has come, and when it must end.
 #[derive(Default)]
 struct Progress {
     /// `Synced` has been handled.
@@ -97,7 +97,7 @@ impl ListenerQueue {
     }
 
     /// The task has ended: it delivers nothing more, and what it holds is freed.
-    pub(crate) fn end(&self) {
+    pub(crate) fn set_ended(&self) {
         self.0.progress.send_modify(|progress| progress.ended = true);
     }
 
@@ -152,7 +152,8 @@ impl ListenerQueue {
         self.wait_for(|progress| progress.cut_off_at.is_some()).await;
         let at = self.0.progress.borrow().cut_off_at;
         if let Some(at) = at {
-            sleep_until(at).await;
+            // In a box, as all that is rare: the tasks of handlers that have nothing to do are small without it.
+            Box::pin(sleep_until(at)).await;
         }
     }
 
@@ -200,7 +201,7 @@ async fn wait(queue: &ListenerQueue, due: Option<Instant>) {
         None => changed.await,
         Some(due) => tokio::select! {
             () = changed => {}
-            () = sleep_until(due) => {}
+            () = Box::pin(sleep_until(due)) => {}
         },
     }
 }
@@ -211,8 +212,8 @@ async fn deliver<H: ResourceEventHandler>(
     handler: &mut H,
     delivery: Delivery,
 ) -> Instant {
-    // Given back where this is cut off, for whoever takes over.
-    let delivery = guard(delivery, |delivery| queue.pending().cut_off(delivery));
+    // For whoever takes over, where this is cut off.
+    let delivery = guard(delivery, |delivery| queue.pending().give_back(delivery));
     // The call stands inside, since it can panic before there is a future. In a box, which is made in nanoseconds: the
     // tasks of handlers that have nothing to do would be ten times as large with it.
     let handled = Box::pin(async { handler.handle(&delivery).await });
@@ -222,11 +223,10 @@ async fn deliver<H: ResourceEventHandler>(
         reason: "the handler panicked".to_owned(),
     });
     let delivery = ScopeGuard::into_inner(delivery);
-    let is_synced = delivery.notification == Notification::Synced;
     let now = Instant::now();
-    let waits = queue.pending().finish(delivery, handled, now).is_some();
+    let waits = queue.pending().finish(&delivery, handled, now).is_some();
     // Synced even if it failed for good: a broken handler must not keep others waiting.
-    if is_synced && !waits {
+    if delivery.notification == Notification::Synced && !waits {
         queue.0.progress.send_modify(|progress| progress.has_synced = true);
     }
     now

@@ -26,7 +26,7 @@ pub struct HandlerLog {
     /// from what they do.
     budgets: [Mutex<LogBudget>; 2],
     /// There is another line.
-    written: Notify,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -111,7 +111,7 @@ impl HandlerLog {
         }
         lines.end += 1;
         drop(lines);
-        self.written.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Reads the last `tail` lines that are kept, and those after them.
@@ -139,14 +139,14 @@ impl LogReader {
     }
 
     /// Until there is something to read.
-    pub async fn wait(&mut self) {
+    pub async fn wait(&self) {
         loop {
-            // Before it is looked, so that no line comes in between.
-            let written = self.log.written.notified();
+            // Made before looking, so that no line is missed in between.
+            let changed = self.log.changed.notified();
             if self.log.lines().end > self.next {
                 return;
             }
-            written.await;
+            changed.await;
         }
     }
 }

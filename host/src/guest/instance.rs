@@ -103,7 +103,7 @@ pub(super) struct Instance {
     /// The key that was passed last, for the room that it takes.
     pub(super) key: Option<ObjectKey>,
     limits: GuestLimits,
-    /// The store's.
+    /// The store's, at hand without counting a reference for each call.
     meter: CallMeter,
 }
 

@@ -54,7 +54,7 @@ struct Generation {
     /// The places whose initial list has not been handled yet.
     unsynced: BTreeSet<usize>,
     crashes: CrashLoop,
-    /// It has failed too often: it is not to be called any more.
+    /// It has failed too often: `crashed` says why. Here, since each call has this lock anyway.
     is_over: bool,
     /// After a failed start, when the next one may be tried.
     start_at: Option<Instant>,

@@ -6,24 +6,25 @@
 //! runs: one task per handler, until it is removed or the host stops.
 
 mod revocation;
+mod switch;
 
-use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use informer::{DeliveryCounts, HandlerOptions, ObjectKey};
+use informer::{DeliveryCounts, ObjectKey};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use self::revocation::{access_lost, forbidden};
+use self::switch::switch;
 use super::definition::{DefinitionSource, HandlerDefinition};
-use super::generation::{Generation, NextGeneration, NotReady, Place, prepare};
+use super::generation::{Generation, NotReady, Place, prepare};
 use super::module_pace::ModulePace;
 use super::registry::Surroundings;
-use super::spec::OnReload;
 use super::status::{HandlerState, HandlerStatus};
-use crate::guest::{AfterFailure, CrashLoop, GuestHandler, SharedGuest};
+use crate::guest::{AfterFailure, CrashLoop};
 use crate::modules::Digest;
 
 /// A handler, as the registry and its supervisor share it.
@@ -86,10 +87,6 @@ impl Running {
 }
 
 impl Stand {
-    fn new(version: u64, state: HandlerState) -> Self {
-        Self { version, state, replacement: None, gone: false }
-    }
-
     fn latest(&self) -> &HandlerState {
         self.replacement.as_ref().unwrap_or(&self.state)
     }
@@ -98,7 +95,8 @@ impl Stand {
 impl SupervisedHandler {
     /// [`supervise`] makes it run.
     pub(super) fn new(definition: HandlerDefinition) -> Self {
-        let stand = Stand::new(0, HandlerState::Loading);
+        let state = HandlerState::Loading;
+        let stand = Stand { version: 0, state, replacement: None, gone: false };
         let definition = Arc::new(definition);
         let wanted = Wanted { definition, refused: None, version: 0, anew: 0, over: false };
         Self {
@@ -180,7 +178,7 @@ impl SupervisedHandler {
         let version = self.wanted.borrow().version;
         let has_ended = |stand: &Stand| {
             let is_loaded = *stand.latest() != HandlerState::Loading;
-            stand.gone || stand.version >= version && is_loaded
+            stand.gone || (stand.version >= version && is_loaded)
         };
         // The sender is in `self`.
         let _ = self.stand.subscribe().wait_for(has_ended).await;
@@ -339,11 +337,11 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
                 // Something newer is wanted; what was under way is dropped.
                 _ = wanted.changed() => continue,
                 // The one before may not go on either, however long the next one takes.
-                refusal = Box::pin(access_lost(&handler, &at, &mut reviewed)) => {
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
                     Box::pin(handler.withdraw(&refusal)).await;
                     continue;
                 }
-                // In a box, as the next one: while nothing is to be done, a task is no larger than what it waits for.
+                // In a box, as all that is rare: a task is no larger than what it waits for when nothing is to be done.
                 next = Box::pin(prepare(&at, &mut pace, &now.definition, generation.as_ref(), anew, waits)) => next,
             },
         };
@@ -359,14 +357,22 @@ pub(super) async fn supervise(handler: Arc<SupervisedHandler>, at: Arc<Surroundi
         loop {
             tokio::select! {
                 _ = wanted.changed() => break,
-                () = sleep(again.unwrap_or_default()), if again.is_some() => break,
+                () = passed(again) => break,
                 (digest, why) = crashed(&handler) => handler.quarantine(&at, digest, why),
-                refusal = Box::pin(access_lost(&handler, &at, &mut reviewed)) => {
+                refusal = access_lost(&handler, &at, &mut reviewed) => {
                     Box::pin(handler.withdraw(&refusal)).await;
                     again = Some(at.access.periods().recheck);
                 }
             }
         }
+    }
+}
+
+/// Waits for so long; for ever, if nothing is to be tried again.
+async fn passed(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => Box::pin(sleep(wait)).await,
+        None => pending().await,
     }
 }
 
@@ -450,101 +456,8 @@ async fn crashed(handler: &SupervisedHandler) -> (Digest, String) {
     {
         return (digest, why);
     }
-    std::future::pending().await
+    pending().await
 }
-
-/// The next generation takes over. Is not cut off in the middle.
-async fn switch(
-    handler: &SupervisedHandler,
-    at: &Surroundings,
-    current: Option<Generation>,
-    next: NextGeneration,
-    version: u64,
-) {
-    let NextGeneration { definition, digest, guest, watched, granted, authority } = next;
-    let name = &*handler.name;
-    let replays = definition.spec.on_reload == OnReload::Replay;
-    let current_places = current.as_ref().map_or(&[] as &[_], |it| &it.places);
-    let is_kept = |place: &&Arc<Place>| watched.iter().any(|(it, _)| *it == place.resource);
-    let (kept, gone): (Vec<_>, Vec<_>) = current_places.iter().partition(is_kept);
-    // What the next one does not watch, the one before gets to know to the end.
-    join_all(gone.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
-
-    let mut free = current_places.iter().map(|place| place.number + 1).max().unwrap_or(0)..;
-    let mut numbered = Vec::new();
-    for (resource, informer) in watched {
-        let old = kept.iter().find(|place| place.resource == resource).copied();
-        let number = old.map(|place| place.number).or_else(|| free.next()).unwrap_or_default();
-        numbered.push((number, resource, informer, old));
-    }
-    let numbers: BTreeSet<usize> = numbered.iter().map(|(number, ..)| *number).collect();
-    let guest = match &current {
-        Some(current) if !replays => {
-            current.guest.replace(guest, numbers, HANDOVER_MAX).await;
-            current.guest.clone()
-        }
-        _ => SharedGuest::new(guest, numbers),
-    };
-    let mut places = Vec::new();
-    let mut replaced = Vec::new();
-    let delivery = &definition.spec.delivery;
-    for (number, resource, informer, old) in numbered {
-        let policy = definition.spec.delivery();
-        if let Some(place) = old.filter(|_| !replays) {
-            place.registration.set_policy(policy, delivery.resync_period).await;
-            // `on-synced` is told to each generation.
-            place.registration.sync_again();
-            places.push(place.clone());
-            continue;
-        }
-        let new = GuestHandler::new(name, resource.kind.clone(), guest.clone(), number);
-        let options = HandlerOptions {
-            delivery: policy,
-            resync_period: delivery.resync_period,
-            runtime: Some(at.guests.clone()),
-            // Until all of the old ones have ended.
-            paused: true,
-        };
-        let registration = match old {
-            Some(old) => {
-                replaced.push(old);
-                old.registration.replace(new, options, HANDOVER_MAX).await
-            }
-            None => informer.add_event_handler(new, options).await,
-        };
-        places.push(Arc::new(Place { number, resource, registration }));
-    }
-    // None of the new ones is told anything before; one that cannot be replaced any more ends, too.
-    join_all(replaced.iter().map(|place| place.registration.remove(HANDOVER_MAX))).await;
-
-    let number = handler.running().generations + 1;
-    let watches = places.iter().map(|it| it.resource.to_string()).collect::<Vec<_>>().join("; ");
-    let source = &definition.source;
-    tracing::info!(handler = name, generation = number, %digest, %source, watches, "handler loaded");
-    let mut running = handler.running();
-    for place in gone.iter().chain(&replaced) {
-        running.past += place.registration.counts();
-    }
-    let since = SystemTime::now();
-    running.generations = number;
-    running.generation = Some(Generation {
-        number,
-        definition,
-        digest,
-        since,
-        guest,
-        places,
-        authority,
-        _granted: granted,
-    });
-    running.quarantined = false;
-    running.apply_pause();
-    drop(running);
-    handler.stand.send_replace(Stand::new(version, HandlerState::Running));
-}
-
-/// How long the generation before may take for what it has begun, and for what only it is to be told.
-const HANDOVER_MAX: Duration = Duration::from_secs(5);
 
 /// What could not be had is tried again after this long.
 const UNAVAILABLE_WAIT: Duration = Duration::from_secs(10);

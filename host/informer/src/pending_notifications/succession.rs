@@ -62,7 +62,7 @@ impl PendingNotifications {
             }
         };
         if let Some(delivering) = &self.delivering {
-            delivering.cut_off.iter().for_each(|it| leave(delivering.arrival, true, it));
+            delivering.given_back.iter().for_each(|it| leave(delivering.arrival, true, it));
             delivering.followers.iter().for_each(|it| leave(delivering.arrival, false, it));
         }
         for parked in self.parked.values().chain(self.purged.values()) {

@@ -65,12 +65,12 @@ impl Queue {
 
     fn finish(&mut self, handled: Handled) -> Option<Duration> {
         let delivery = self.delivering.take().expect("a delivery is running");
-        self.pending.finish(delivery, handled, self.now)
+        self.pending.finish(&delivery, handled, self.now)
     }
 
     /// It ends, as it is.
     fn left(&mut self) -> super::succession::Left {
-        self.delivering.take().into_iter().for_each(|it| self.pending.cut_off(it));
+        self.delivering.take().into_iter().for_each(|it| self.pending.give_back(it));
         self.pending.left()
     }
 

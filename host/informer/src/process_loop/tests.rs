@@ -156,7 +156,7 @@ fn told(queue: &ListenerQueue) -> Vec<String> {
     let mut lines = Vec::new();
     while let Next::Deliver(delivery) = pending.next(Instant::now()) {
         lines.push(line(&delivery));
-        pending.finish(delivery, crate::event_handler::Handled::Done, Instant::now());
+        pending.finish(&delivery, crate::event_handler::Handled::Done, Instant::now());
     }
     lines
 }

@@ -38,10 +38,11 @@ impl HandlerRegistration {
     ) -> Self {
         queue.pending().set_paused(options.paused);
         let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
-        let ended = guard(queue.clone(), |queue| queue.end());
+        let ended = guard(queue.clone(), |queue| queue.set_ended());
         let task = runtime.spawn(async move {
-            let _ended = ended;
             listener.await;
+            // Named last, so that a task that is cut off, or never began, drops it last.
+            drop(ended);
         });
         let (task, informer) = (task.abort_handle(), informer.clone());
         Self { queue, task, is_replaced: AtomicBool::new(false), informer }

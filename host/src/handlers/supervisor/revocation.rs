@@ -3,13 +3,14 @@
 //! in:   what the server says of its account, again and again
 //! out:  a handler without places, which waits until everything is allowed again
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::SupervisedHandler;
-use crate::access::Refusal;
+use crate::access::{Authority, Refusal};
 use crate::handlers::registry::Surroundings;
 use crate::handlers::status::HandlerState;
 
@@ -20,15 +21,20 @@ pub(super) async fn access_lost(
     at: &Surroundings,
     reviewed: &mut Instant,
 ) -> Refusal {
+    let authority = handler.running().generation.as_ref().and_then(|it| it.authority.clone());
+    // Only an account has rights to lose. In a box, as all that is rare.
+    match authority {
+        Some(authority) => Box::pin(refused(&authority, at, reviewed)).await,
+        None => pending().await,
+    }
+}
+
+async fn refused(authority: &Authority, at: &Surroundings, reviewed: &mut Instant) -> Refusal {
     loop {
         sleep_until(*reviewed + at.access.periods().recheck).await;
-        let authority = handler.running().generation.as_ref().and_then(|it| it.authority.clone());
-        let refusal = match authority {
-            Some(authority) => Box::pin(at.access.review(&authority)).await.err(),
-            None => None,
-        };
+        let answer = at.access.review(authority).await;
         *reviewed = Instant::now();
-        if let Some(refusal) = refusal {
+        if let Err(refusal) = answer {
             return refusal;
         }
     }

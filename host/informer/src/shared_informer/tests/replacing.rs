@@ -258,6 +258,20 @@ async fn one_whose_task_is_gone_leaves_what_it_was_not_told() {
     assert_eq!(told.take(), ["deleted a@11", "synced"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_whose_task_ends_in_the_middle_of_a_call_leaves_what_it_was_about() {
+    let (server, informer) = start("rv=10 a@5");
+    let is_stuck = stuck_in(|it| matches!(it, crate::Notification::Deleted { .. }));
+    let (old, _) = add_with(&informer, HandlerOptions::default(), is_stuck).await;
+    settle().await;
+    server.say("deleted a@11");
+    settle().await;
+    old.task.abort();
+    let (_new, told) = replace(&old).await;
+    settle().await;
+    assert_eq!(told.take(), ["deleted a@11", "synced"]);
+}
+
 /// The first list is applied while the old one drains.
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_replaced_before_the_first_list_is_told_nothing_of_it() {
