@@ -4,7 +4,8 @@
 //! `on-add`, with the one log line that it writes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use host::guest::{GuestEngine, GuestHandler, GuestLimits, GuestModule, SharedGue
 use informer::{Delivery, Handled, Notification, Object, ObjectKey, ResourceEventHandler};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
+use tests::print_figures;
 
 /// Measures what one module costs
 #[derive(Parser)]
@@ -22,18 +24,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Options { module } = Options::parse();
-    let name = module.display().to_string();
-    let wasm = fs::read(module).with_context(|| name.clone())?;
-    println!("{}", measure(&wasm).await.map_err(anyhow::Error::msg).context(name)?);
-    Ok(())
+    let figures = measure(&module).await.map_err(anyhow::Error::msg);
+    print_figures(figures.with_context(|| module.display().to_string()))
 }
 
-async fn measure(wasm: &[u8]) -> Result<serde_json::Value, String> {
+async fn measure(module: &Path) -> Result<serde_json::Value, String> {
+    let wasm = fs::read(module).map_err(|error| error.to_string())?;
     let engine = GuestEngine::new().map_err(|error| error.to_string())?;
     let begin = Instant::now();
-    let module = GuestModule::compile(&engine, wasm).map_err(|error| error.to_string())?;
+    let module = GuestModule::compile(&engine, &wasm).map_err(|error| error.to_string())?;
     let compile = begin.elapsed();
 
     let mut starts = Vec::new();

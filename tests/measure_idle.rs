@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
+use std::process::{self, Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use clap::Parser;
 use dev_api_server::{ApiServer, Settings, Storage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{binary, config_map_with};
+use tests::{binary, config_map_with, print_figures};
 use tokio::runtime::{Handle, Runtime};
 
 /// Measures what handlers cost that have nothing to do
@@ -35,9 +35,8 @@ struct Options {
     rounds: usize,
 }
 
-fn main() -> Result<()> {
-    println!("{}", measure(&Options::parse())?);
-    Ok(())
+fn main() -> ExitCode {
+    print_figures(measure(&Options::parse()))
 }
 
 fn measure(options: &Options) -> Result<Value> {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -24,13 +24,12 @@ use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tests::binary;
+use tests::{binary, print_figures};
 use tokio::time::{Instant, sleep, sleep_until};
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    println!("{}", measure(Options::parse()).await?);
-    Ok(())
+async fn main() -> ExitCode {
+    print_figures(measure(Options::parse()).await)
 }
 
 async fn measure(options: Options) -> Result<Value> {
@@ -39,16 +38,16 @@ async fn measure(options: Options) -> Result<Value> {
     let kubeconfig = control_plane.kubeconfig_path();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
+        let (mut informerd, mut client_go);
         // Neither is always the first to start.
-        let mut observers = match round % 2 {
-            0 => [Observer::informerd(kubeconfig).await?, Observer::client_go(kubeconfig).await?],
-            _ => [Observer::client_go(kubeconfig).await?, Observer::informerd(kubeconfig).await?],
-        };
-        let mut latencies = pods.measure(&mut observers, options).await?;
-        if round % 2 == 1 {
-            latencies.reverse();
+        if round % 2 == 0 {
+            informerd = Observer::informerd(kubeconfig).await?;
+            client_go = Observer::client_go(kubeconfig).await?;
+        } else {
+            client_go = Observer::client_go(kubeconfig).await?;
+            informerd = Observer::informerd(kubeconfig).await?;
         }
-        let [our, their] = latencies;
+        let [our, their] = pods.measure([&mut informerd, &mut client_go], options).await?;
         ours.push(our);
         theirs.push(their);
     }
@@ -114,7 +113,7 @@ impl Pods {
     /// Writes for a while; how long it took until each observer knew.
     async fn measure(
         &self,
-        observers: &mut [Observer; 2],
+        mut observers: [&mut Observer; 2],
         options: Options,
     ) -> Result<[Latencies; 2]> {
         sleep(SETTLE).await;
@@ -136,10 +135,10 @@ impl Pods {
             "only {rate:.1} writes a second are possible here: choose a lower --rate"
         );
         let knows_all = |heard: &Heard| sent.keys().all(|version| heard.told.contains_key(version));
-        for observer in observers.iter_mut() {
+        for observer in &mut observers {
             observer.until("is told of every write", knows_all).await?;
         }
-        Ok(observers.each_ref().map(|observer| {
+        Ok(observers.map(|observer| {
             let heard = observer.heard();
             let times = sent.iter().map(|(version, at)| heard.told[version].duration_since(*at));
             let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e3).collect();

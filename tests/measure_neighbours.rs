@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use host::host::Host;
 use host::modules::{FetchPolicy, ModuleFetcher};
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use tests::{compiler, hostile_guest};
+use tests::{compiler, hostile_guest, print_figures};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -30,9 +31,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    println!("{}", measure(Options::parse()).await?);
-    Ok(())
+async fn main() -> ExitCode {
+    print_figures(measure(Options::parse()).await)
 }
 
 async fn measure(options: Options) -> Result<Value> {
@@ -75,7 +75,7 @@ async fn measure(options: Options) -> Result<Value> {
 /// Measures what hostile handlers cost their neighbours
 #[derive(Parser)]
 struct Options {
-    /// Good handlers; with the five hostile ones of the default, these are 5 % of all
+    /// Good handlers; with so many as there are by default, the five hostile ones are 5 % of all
     #[arg(long, default_value_t = 95, value_parser = at_least_one())]
     good: usize,
     /// Writes a second

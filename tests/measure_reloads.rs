@@ -3,6 +3,7 @@
 //!
 //! Changes are due at fixed times, whether or not the handler keeps up.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use host::handlers::HandlerState;
 use serde_json::{Value, json};
 use tests::{
     Delivery, Dev, Event, Logged, chain_breaks, config_map_with, config_maps, deliveries_of,
-    final_view, server_view, timed_log_of,
+    final_view, print_figures, server_view, timed_log_of,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -25,9 +26,8 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    println!("{}", measure(Options::parse().reloads).await.map_err(anyhow::Error::msg)?);
-    Ok(())
+async fn main() -> ExitCode {
+    print_figures(measure(Options::parse().reloads).await.map_err(anyhow::Error::msg))
 }
 
 async fn measure(reloads: u32) -> Result<Value, String> {

@@ -17,6 +17,7 @@ mod server_history;
 mod hostile_guest;
 mod process_usage;
 mod explanation;
+mod figures;
 mod merged_deliveries;
 
 pub use binary::{binary, compile_cache, compiler};
@@ -29,6 +30,7 @@ pub use deliveries::{Delivery, Event, assert_chain, chain_breaks, final_view};
 pub use dev::{Dev, config_map_with};
 pub use explanation::{Explanation, Observed, Pipeline, Told, Violation, explain};
 pub use faulty_client::Faults;
+pub use figures::print_figures;
 pub use handler_resources::{
     ModulesFolder, condition, create, create_handler_kind, handler_kind, handler_resource,
     handlers_in, holds, reported,

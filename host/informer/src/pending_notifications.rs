@@ -6,9 +6,10 @@
 //! runs: a plain struct behind the listener's lock; takes the time as an argument.
 //!
 //! Three places: `ready` in order of arrival; `parked`, objects whose delivery failed, waiting for
-//! their next attempt or, as dead letters, for a newer state; and the one being delivered. Newer
-//! notifications of a parked object merge into it, so the order per object always holds. A handler
-//! that replaces another one begins with what that one was not told (`succession`).
+//! their next attempt or, as dead letters, for a newer state; and what follows the one that the
+//! listener's task delivers. Newer notifications of a parked object merge into it, so the order per
+//! object always holds. A handler that replaces another one begins with what that one was not told
+//! (`succession`).
 //!
 //! client-go: the ring in `processorListener`, which has no bound and no retries.
 
